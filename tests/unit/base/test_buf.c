@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/buf.h"
+
+#include "base/slice.h"
+#include "tests/check.h"
+
+TEST(text_is_appended)
+{
+    struct buf buf;
+    buf_init(&buf);
+    CHECK_EQ(0, buf_slice(&buf).len);
+    buf_append(&buf, SLICE("one"));
+    buf_append_byte(&buf, ' ');
+    buf_append(&buf, slice_of(NULL, 0));
+    buf_printf(&buf, "%d %s", 2, "three");
+    buf_printf(&buf, "%s", "");
+    CHECK_SLICE(buf_slice(&buf), "one 2 three");
+    CHECK(!buf.failed);
+    buf_clear(&buf);
+    CHECK_SLICE(buf_slice(&buf), "");
+    buf_fini(&buf);
+}
+
+TEST(it_grows_as_needed)
+{
+    struct buf buf;
+    char expected[16];
+    buf_init(&buf);
+    for (int i = 0; i < 20000; i++)
+        buf_printf(&buf, "%07d,", i);
+    CHECK_EQ(20000 * 8, buf.len);
+    for (int i = 0; i < 20000; i += 777) {
+        snprintf(expected, sizeof expected, "%07d,", i);
+        CHECK_SLICE(slice_of(buf.at + i * 8, 8), expected);
+    }
+    buf_fini(&buf);
+}
+
+TEST(one_text_larger_than_any_step)
+{
+    static char large[100001];
+    struct buf buf;
+    memset(large, 'x', sizeof large - 1);
+    buf_init(&buf);
+    buf_append_byte(&buf, '<');
+    buf_append(&buf, slice_str(large));
+    buf_printf(&buf, "%s>", large);
+    CHECK_EQ(1 + 100000 + 100001, buf.len);
+    CHECK_EQ('>', buf.at[buf.len - 1]);
+    CHECK(memcmp(buf.at + 1 + 100000, large, 100000) == 0);
+    buf_fini(&buf);
+}
+
+CHECK_MAIN
