@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef IO_BACKEND_H
+#define IO_BACKEND_H
+
+/*
+ * The world behind a worker: network and clock, as a vtable. epoll and (with the next step) io_uring
+ * stand for the kernel, sim for a network in memory with a clock of its own.
+ *
+ * The shape is io_uring's, because readiness can play completion but not the other way round:
+ *
+ *   receiving  lends a buffer. recv() gives bytes that are there and otherwise answers WEIR_E_AGAIN-like
+ *              IO_NOTHING; from then on the socket is armed, and when something comes the reader is woken
+ *              or the watch called.
+ *   sending    takes slices that stay put until the send is done; the sender is woken then.
+ *   watching   is an armed receive with nobody waiting: it costs no buffer and no system call.
+ *
+ * Calls that take a struct sock are made on the worker that owns it.
+ */
+
+#include "io/addr.h"
+#include "io/iobuf.h"
+#include <weir/time.h>
+
+#include <sys/uio.h>
+
+struct backend;
+struct co;
+struct loop;
+struct sock;
+
+enum io_got {
+    IO_BYTES,   /* *ret_buf is filled and the caller's */
+    IO_NOTHING, /* nothing is there now; armed */
+    IO_EOF,     /* the peer has sent its last byte */
+    IO_RESET,   /* the connection is broken */
+    IO_NO_MEMORY,
+};
+
+enum { SEND_SLICES_MAX = 18 };
+
+/* One send, in its sender's frame; the backend may use it until `done`. */
+struct send_op {
+    struct iovec slices[SEND_SLICES_MAX];
+    unsigned first, count; /* what is left */
+    size_t sent_bytes;
+    enum weir_err result;
+    bool done;
+};
+
+struct dial_options {
+    struct addr source; /* .len 0: the kernel's choice */
+    struct weir_span keepalive_idle, keepalive_interval; /* of TCP; idle 0: off */
+    int keepalive_count;
+};
+
+struct listen_options {
+    int backlog;
+    bool ipv6_only;
+};
+
+struct backend_ops {
+    const char *name;
+
+    enum weir_err (*open)(struct loop *loop, struct backend **ret_backend);
+    void (*close)(struct backend **backend);
+
+    struct weir_time (*now)(struct backend *backend);
+    /* Waits until something happens, `until` at the latest, and delivers it; then now() has moved. */
+    void (*poll)(struct backend *backend, struct weir_time until);
+    /* Makes a poll that waits, or the next one, return. From any thread. */
+    void (*interrupt)(struct backend *backend);
+
+    /* A listening handle. It is shared: every worker may attach it. */
+    enum weir_err (*listen)(struct backend *backend, const struct addr *addr,
+                            const struct listen_options *options, int *ret_handle);
+    /* The address that a listening handle really has (port 0 resolved). */
+    enum weir_err (*bound)(struct backend *backend, int handle, struct addr *ret_addr);
+    /* From now on sock->accepted() is called for each connection. */
+    enum weir_err (*accept)(struct backend *backend, struct sock *listener);
+
+    /* Starts connecting. sock->writer is woken when sock->connecting is false; see sock->dial_result. */
+    enum weir_err (*dial)(struct backend *backend, struct sock *sock, const struct addr *addr,
+                          const struct dial_options *options);
+    /* Makes a connected handle this worker's. */
+    enum weir_err (*attach)(struct backend *backend, struct sock *sock);
+
+    enum io_got (*recv)(struct sock *sock, struct iobuf **ret_buf);
+    /* As recv(), but asks the kernel even where nothing was announced: the look at checkout. */
+    enum io_got (*look)(struct sock *sock, struct iobuf **ret_buf);
+    /* Tries at once; op->done tells whether it is over. Else sock->writer is woken when it is. */
+    void (*send)(struct sock *sock, struct send_op *op);
+    /* Gives a send up; it may be done already. The op is the sender's again when op->done. */
+    void (*send_cancel)(struct sock *sock, struct send_op *op);
+    /* Sends no more: FIN. */
+    void (*shut)(struct sock *sock);
+    /* The address of the other end. */
+    enum weir_err (*peer)(struct sock *sock, struct addr *ret_addr);
+    /* Ends it: with a FIN, or with a reset when `reset` (so that the peer sees a cut). */
+    void (*close_sock)(struct sock *sock, bool reset);
+    /* Ends a handle that no worker has attached. */
+    void (*close_handle)(struct backend *backend, int handle);
+};
+
+extern const struct backend_ops epoll_ops;
+
+#endif

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/kernel.h"
+
+#include "base/check.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <netinet/in.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum weir_err kernel_err(int number)
+{
+    switch (number) {
+    case ECONNREFUSED:
+    case ENOENT: /* a Unix path that nobody listens on */
+    case EAGAIN: /* a Unix socket whose backlog is full */
+        return WEIR_E_REFUSED;
+    case ENETUNREACH:
+    case EHOSTUNREACH:
+    case ENETDOWN:
+    case EAFNOSUPPORT:
+        return WEIR_E_UNREACHABLE;
+    case ETIMEDOUT:
+        return WEIR_E_CONNECT_TIMEOUT;
+    case EADDRNOTAVAIL:
+        return WEIR_E_NO_PORTS;
+    case EMFILE:
+    case ENFILE:
+        return WEIR_E_NO_DESCRIPTORS;
+    case ENOMEM:
+    case ENOBUFS:
+        return WEIR_E_NO_MEMORY;
+    case EADDRINUSE:
+        return WEIR_E_ADDRESS_IN_USE;
+    case EACCES:
+    case EPERM:
+        return WEIR_E_PERMISSION;
+    case ECONNRESET:
+    case EPIPE:
+    case ECONNABORTED:
+        return WEIR_E_RESET;
+    default:
+        return WEIR_E_IO;
+    }
+}
+
+static void set_option(int handle, int level, int option, int value)
+{
+    /* Options tune; a kernel that does not know one still carries the connection. */
+    (void)setsockopt(handle, level, option, &value, sizeof value);
+}
+
+static int open_socket(const struct addr *addr)
+{
+    return socket(addr->any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+
+/* A Unix socket file that nobody listens on any more is in the way of bind(). */
+static void remove_stale_path(const struct addr *addr)
+{
+    struct stat file;
+    if (stat(addr->local.sun_path, &file) != 0 || !S_ISSOCK(file.st_mode))
+        return;
+    int probe = open_socket(addr);
+    if (probe >= 0 && connect(probe, &addr->any, addr->len) != 0 && errno == ECONNREFUSED)
+        unlink(addr->local.sun_path);
+    if (probe >= 0)
+        close(probe);
+}
+
+enum weir_err kernel_listen(const struct addr *addr, const struct listen_options *options,
+                            int *ret_handle)
+{
+    int handle = open_socket(addr);
+    if (handle < 0)
+        return kernel_err(errno);
+    if (addr_is_local(addr)) {
+        remove_stale_path(addr);
+    } else {
+        set_option(handle, SOL_SOCKET, SO_REUSEADDR, 1);
+        /* Accepted sockets inherit it: one call here instead of one for each. */
+        set_option(handle, IPPROTO_TCP, TCP_NODELAY, 1);
+    }
+    if (addr->any.sa_family == AF_INET6)
+        set_option(handle, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
+    if (bind(handle, &addr->any, addr->len) != 0 || listen(handle, options->backlog) != 0) {
+        enum weir_err err = errno == EADDRNOTAVAIL ? WEIR_E_ADDRESS : kernel_err(errno);
+        close(handle);
+        return err;
+    }
+    *ret_handle = handle;
+    return WEIR_OK;
+}
+
+enum weir_err kernel_bound(int handle, struct addr *ret_addr)
+{
+    struct addr addr = {.len = sizeof addr.local};
+    if (getsockname(handle, &addr.any, &addr.len) != 0)
+        return kernel_err(errno);
+    *ret_addr = addr;
+    return WEIR_OK;
+}
+
+enum weir_err kernel_peer(int handle, struct addr *ret_addr)
+{
+    struct addr addr = {.len = sizeof addr.local};
+    if (getpeername(handle, &addr.any, &addr.len) != 0)
+        return kernel_err(errno);
+    *ret_addr = addr;
+    return WEIR_OK;
+}
+
+enum weir_err kernel_accept(int listener, int *ret_handle, struct addr *ret_from)
+{
+    for (;;) {
+        struct addr from = {.len = sizeof from.local};
+        int handle = accept4(listener, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (handle >= 0) {
+            *ret_handle = handle;
+            *ret_from = from;
+            return WEIR_OK;
+        }
+        /* accept(2): errors of the connection that was waiting concern it alone. */
+        if (errno == EAGAIN)
+            return WEIR_E_TIMEOUT;
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM)
+            return WEIR_E_NO_DESCRIPTORS;
+        if (errno == EBADF || errno == EINVAL || errno == ENOTSOCK)
+            return WEIR_E_IO;
+    }
+}
+
+static enum weir_err bind_source(int handle, const struct addr *source)
+{
+    /* The port is chosen when the destination is known, so that it may serve many of them. */
+    set_option(handle, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (bind(handle, &source->any, source->len) != 0)
+        return kernel_err(errno);
+    return WEIR_OK;
+}
+
+static enum weir_err start_connect(int handle, const struct addr *addr,
+                                   const struct dial_options *options, bool *ret_connecting)
+{
+    if (!addr_is_local(addr)) {
+        set_option(handle, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (options->keepalive_idle.ns > 0) {
+            int idle_s = (int)(options->keepalive_idle.ns / 1000000000);
+            int interval_s = (int)(options->keepalive_interval.ns / 1000000000);
+            set_option(handle, SOL_SOCKET, SO_KEEPALIVE, 1);
+            set_option(handle, IPPROTO_TCP, TCP_KEEPIDLE, idle_s ? idle_s : 1);
+            set_option(handle, IPPROTO_TCP, TCP_KEEPINTVL, interval_s ? interval_s : 1);
+            set_option(handle, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
+        }
+        if (options->source.len > 0)
+            TRY(bind_source(handle, &options->source));
+    }
+    bool connected = connect(handle, &addr->any, addr->len) == 0;
+    if (!connected && errno != EINPROGRESS)
+        return kernel_err(errno);
+    *ret_connecting = !connected;
+    return WEIR_OK;
+}
+
+enum weir_err kernel_dial(const struct addr *addr, const struct dial_options *options,
+                          int *ret_handle, bool *ret_connecting)
+{
+    int handle = open_socket(addr);
+    if (handle < 0)
+        return kernel_err(errno);
+    enum weir_err err = start_connect(handle, addr, options, ret_connecting);
+    if (err)
+        close(handle);
+    else
+        *ret_handle = handle;
+    return err;
+}
+
+enum weir_err kernel_connect_result(int handle)
+{
+    int number = 0;
+    socklen_t len = sizeof number;
+    if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &number, &len) != 0)
+        number = errno;
+    return number ? kernel_err(number) : WEIR_OK;
+}
+
+enum io_got kernel_recv(int handle, struct iobuf *buf)
+{
+    ssize_t got;
+    do
+        got = recv(handle, buf->bytes, IOBUF_BYTES, 0);
+    while (got < 0 && errno == EINTR);
+    if (got > 0) {
+        buf->start = 0;
+        buf->end = (uint32_t)got;
+        return IO_BYTES;
+    }
+    if (got == 0)
+        return IO_EOF;
+    return errno == EAGAIN ? IO_NOTHING : IO_RESET;
+}
+
+static void advance(struct send_op *op, size_t bytes)
+{
+    op->sent_bytes += bytes;
+    while (op->count > 0 && bytes >= op->slices[op->first].iov_len) {
+        bytes -= op->slices[op->first].iov_len;
+        op->first++;
+        op->count--;
+    }
+    if (bytes > 0) {
+        struct iovec *slice = &op->slices[op->first];
+        slice->iov_base = (char *)slice->iov_base + bytes;
+        slice->iov_len -= bytes;
+    }
+}
+
+static ssize_t send_some(int handle, struct send_op *op)
+{
+    struct iovec *slices = op->slices + op->first;
+    if (op->count == 1)
+        return send(handle, slices->iov_base, slices->iov_len, MSG_NOSIGNAL);
+    struct msghdr message = {.msg_iov = slices, .msg_iovlen = op->count};
+    return sendmsg(handle, &message, MSG_NOSIGNAL);
+}
+
+bool kernel_send(int handle, struct send_op *op)
+{
+    while (op->count > 0) {
+        ssize_t sent = send_some(handle, op);
+        if (sent >= 0) {
+            advance(op, (size_t)sent);
+            continue;
+        }
+        if (errno == EINTR)
+            continue;
+        if (errno == EAGAIN)
+            return false;
+        op->result = kernel_err(errno);
+        return true;
+    }
+    return true;
+}
+
+void kernel_shut(int handle)
+{
+    (void)shutdown(handle, SHUT_WR);
+}
+
+void kernel_close(int handle, bool reset)
+{
+    if (reset) {
+        /* A linger time of 0 makes close() send a reset: the peer must not take it for an end. */
+        struct linger now = {.l_onoff = 1, .l_linger = 0};
+        (void)setsockopt(handle, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    }
+    close(handle);
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/loop.h"
+
+#include "base/check.h"
+
+#include <stdatomic.h>
+
+enum { CO_LIMIT_DEFAULT = 100000 };
+
+enum weir_err loop_init(struct loop *loop, const struct loop_options *options)
+{
+    *loop = (struct loop){.ops = options->ops, .worker = options->worker};
+    iobufs_init(&loop->bufs);
+    arena_cache_init(&loop->arenas);
+    mailbox_init(&loop->mailbox);
+    atomic_init(&loop->stopping, false);
+    TRY(loop->ops->open(loop, &loop->backend));
+    sched_init(&loop->sched, loop->ops->now(loop->backend),
+               options->co_limit ? options->co_limit : CO_LIMIT_DEFAULT);
+    return WEIR_OK;
+}
+
+void loop_fini(struct loop *loop)
+{
+    mailbox_deliver(&loop->mailbox);
+    sched_run(&loop->sched);
+    loop->ops->close(&loop->backend);
+    sched_fini(&loop->sched);
+    arena_cache_fini(&loop->arenas);
+    iobufs_fini(&loop->bufs);
+}
+
+void loop_turn(struct loop *loop, struct weir_time until)
+{
+    sched_run(&loop->sched);
+    loop->turn++;
+    if (!sched_is_idle(&loop->sched) || !mailbox_is_empty(&loop->mailbox))
+        until = loop_now(loop);
+    else
+        until = weir_time_min(until, timers_next(&loop->sched.timers));
+    loop->ops->poll(loop->backend, until);
+    loop->sched.now = loop->ops->now(loop->backend);
+    mailbox_deliver(&loop->mailbox);
+    timers_expire(&loop->sched.timers, loop->sched.now);
+}
+
+void loop_run(struct loop *loop)
+{
+    while (!atomic_load_explicit(&loop->stopping, memory_order_relaxed))
+        loop_turn(loop, WEIR_NEVER);
+    sched_run(&loop->sched);
+}
+
+void loop_stop(struct loop *loop)
+{
+    atomic_store_explicit(&loop->stopping, true, memory_order_relaxed);
+    loop->ops->interrupt(loop->backend);
+}
+
+void loop_post(struct loop *loop, struct mail *mail)
+{
+    if (mailbox_push(&loop->mailbox, mail))
+        loop->ops->interrupt(loop->backend);
+}
+
+struct loop *loop_here(void)
+{
+    return container_of(sched_here(), struct loop, sched);
+}

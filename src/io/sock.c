@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: MIT */
+#include "io/sock.h"
+
+#include "base/check.h"
+#include "co/wait.h"
+
+enum { SOCK_MAGIC = 0x50c3e711 };
+
+static void sock_init(struct sock *sock, struct loop *loop, int handle)
+{
+    *sock = (struct sock){.magic = SOCK_MAGIC, .loop = loop, .handle = handle};
+}
+
+static void check_sock(const struct sock *sock)
+{
+    must(sock->magic == SOCK_MAGIC);
+}
+
+enum weir_err sock_accept(struct loop *loop, struct sock *sock, int handle,
+                          sock_accepted_fn *accepted, void *owner)
+{
+    sock_init(sock, loop, handle);
+    sock->accepted = accepted;
+    sock->watch_owner = owner;
+    enum weir_err err = loop->ops->accept(loop->backend, sock);
+    if (err)
+        sock->magic = 0;
+    return err;
+}
+
+enum weir_err sock_dial(struct loop *loop, struct sock *sock, const struct addr *addr,
+                        const struct dial_options *options, struct weir_time deadline)
+{
+    sock_init(sock, loop, -1);
+    enum weir_err err = loop->ops->dial(loop->backend, sock, addr, options);
+    if (err) {
+        sock->magic = 0;
+        return err;
+    }
+    sock->writer = co_self();
+    while (sock->connecting && !err)
+        err = co_wait(deadline);
+    sock->writer = NULL;
+    if (!err)
+        err = sock->dial_result;
+    if (err)
+        sock_close(sock, true);
+    return err;
+}
+
+enum weir_err sock_attach(struct loop *loop, struct sock *sock, int handle)
+{
+    sock_init(sock, loop, handle);
+    enum weir_err err = loop->ops->attach(loop->backend, sock);
+    if (err) {
+        loop->ops->close_handle(loop->backend, handle);
+        sock->magic = 0;
+    }
+    return err;
+}
+
+static enum weir_err err_of(enum io_got got)
+{
+    switch (got) {
+    case IO_EOF:
+        return WEIR_E_EOF;
+    case IO_RESET:
+        return WEIR_E_RESET;
+    case IO_NO_MEMORY:
+        return WEIR_E_NO_MEMORY;
+    default:
+        return WEIR_OK;
+    }
+}
+
+enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iobuf **ret_buf)
+{
+    check_sock(sock);
+    must(!sock->reader);
+    for (;;) {
+        enum io_got got = sock->loop->ops->recv(sock, ret_buf);
+        if (got != IO_NOTHING)
+            return err_of(got);
+        sock->reader = co_self();
+        enum weir_err err = co_wait(deadline);
+        sock->reader = NULL;
+        TRY(err);
+    }
+}
+
+enum io_got sock_recv_now(struct sock *sock, struct iobuf **ret_buf)
+{
+    check_sock(sock);
+    return sock->loop->ops->recv(sock, ret_buf);
+}
+
+enum io_got sock_look(struct sock *sock, struct iobuf **ret_buf)
+{
+    check_sock(sock);
+    return sock->loop->ops->look(sock, ret_buf);
+}
+
+/* Waits for the send that the backend holds; a send that is given up is still waited for. */
+static enum weir_err finish_send(struct sock *sock, struct send_op *op, struct weir_time deadline)
+{
+    sock->writer = co_self();
+    enum weir_err err = WEIR_OK;
+    while (!op->done && !err)
+        err = co_wait(deadline);
+    if (!op->done)
+        sock->loop->ops->send_cancel(sock, op);
+    while (!op->done)
+        co_wait_firm();
+    sock->writer = NULL;
+    return err ? err : op->result;
+}
+
+enum weir_err sock_send(struct sock *sock, const struct weir_slice *slices, unsigned count,
+                        struct weir_time deadline, size_t *ret_sent)
+{
+    check_sock(sock);
+    must(!sock->writer && count <= SEND_SLICES_MAX);
+    struct send_op op;
+    op.first = op.count = 0;
+    op.sent_bytes = 0;
+    op.done = false;
+    op.result = WEIR_OK;
+    for (unsigned i = 0; i < count; i++)
+        if (slices[i].len > 0)
+            op.slices[op.count++] =
+                (struct iovec){.iov_base = (void *)(uintptr_t)slices[i].at, .iov_len = slices[i].len};
+    enum weir_err err = WEIR_OK;
+    if (op.count > 0) {
+        sock->loop->ops->send(sock, &op);
+        err = op.done ? op.result : finish_send(sock, &op, deadline);
+    }
+    if (ret_sent)
+        *ret_sent = op.sent_bytes;
+    return err;
+}
+
+void sock_watch(struct sock *sock, sock_watch_fn *watch, void *owner)
+{
+    check_sock(sock);
+    sock->watch = watch;
+    sock->watch_owner = owner;
+}
+
+void sock_shut(struct sock *sock)
+{
+    check_sock(sock);
+    sock->loop->ops->shut(sock);
+}
+
+void sock_close(struct sock *sock, bool reset)
+{
+    if (sock->magic != SOCK_MAGIC)
+        return;
+    must(!sock->reader && !sock->writer);
+    sock->loop->ops->close_sock(sock, reset);
+    sock->magic = 0;
+}
+
+void sock_notify_readable(struct sock *sock)
+{
+    if (sock->reader)
+        co_wake(sock->reader);
+    else if (sock->watch)
+        sock->watch(sock, sock->watch_owner);
+}
+
+void sock_notify_writable(struct sock *sock)
+{
+    co_wake(sock->writer);
+}
