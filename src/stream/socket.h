@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STREAM_SOCKET_H
+#define STREAM_SOCKET_H
+
+/* TCP and Unix-domain streams. */
+
+#include "base/slab.h"
+#include "stream/stream.h"
+
+/* The memory of one worker's socket streams. */
+struct socket_streams {
+    struct loop *loop;
+    struct slab slab;
+};
+
+void socket_streams_init(struct socket_streams *streams, struct loop *loop);
+/* Every stream must be closed (checked). */
+void socket_streams_fini(struct socket_streams *streams);
+
+/* Connects. Errors as sock_dial(). */
+WEIR_SUSPENDS enum weir_err socket_stream_dial(struct socket_streams *streams,
+                                               const struct addr *addr,
+                                               const struct dial_options *options,
+                                               struct weir_time deadline,
+                                               struct stream **ret_stream);
+
+/* Makes an accepted handle a stream of this worker; the handle is closed on an error. */
+enum weir_err socket_stream_attach(struct socket_streams *streams, int handle,
+                                   struct stream **ret_stream);
+
+#endif
