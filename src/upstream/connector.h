@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_CONNECTOR_H
+#define UPSTREAM_CONNECTOR_H
+
+/* Gets a session for a peer: on an idle connection that is alive, else on a new one. */
+
+#include "upstream/pool.h"
+#include "upstream/session.h"
+
+enum connector_want {
+    CONNECTOR_ANY,   /* an idle connection will do */
+    CONNECTOR_FRESH, /* a new one: for the second try after a reused one broke */
+};
+
+/*
+ * *ret_session goes back with session_release(). Errors as pool_dial(). Suspends only when it must dial.
+ */
+WEIR_SUSPENDS enum weir_err connector_get(struct pool *pool, const struct peer *peer,
+                                          enum connector_want want, struct weir_time deadline,
+                                          struct session **ret_session);
+
+#endif

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/peer.h"
+
+void peer_options_init(struct peer_options *options)
+{
+    *options = (struct peer_options){
+        .upstream = "",
+        .protocol = PEER_HTTP1,
+        .limits =
+            {
+                .connection_timeout = weir_span_s(5),
+                .total_connection_timeout = weir_span_s(10),
+                .read_timeout = weir_span_s(60),
+                .write_timeout = weir_span_s(60),
+                .idle_timeout = weir_span_s(60),
+                .max_connection_age = weir_span_s(3600),
+                .max_requests_per_connection = 0,
+            },
+        .tcp =
+            {
+                .keepalive_idle = weir_span_s(45),
+                .keepalive_interval = weir_span_s(5),
+                .keepalive_count = 3,
+            },
+    };
+}
+
+void peer_init(struct peer *peer, const struct peer_options *options)
+{
+    peer->options = *options;
+    key_make(options, &peer->key);
+    addr_print(&options->addr, peer->address_text);
+}

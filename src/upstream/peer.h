@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_PEER_H
+#define UPSTREAM_PEER_H
+
+/*
+ * A peer: where to connect and how. Immutable once made, shared by all workers. What makes two
+ * connections interchangeable is its key (key.h); what only bounds an exchange (timeouts) is not.
+ */
+
+#include "io/addr.h"
+#include "upstream/key.h"
+#include <weir/time.h>
+
+enum peer_protocol { PEER_HTTP1 };
+
+/* How long things may take and how often a connection may be used. */
+struct peer_limits {
+    struct weir_span connection_timeout;       /* one attempt to connect */
+    struct weir_span total_connection_timeout; /* connecting and what comes before the first request */
+    struct weir_span read_timeout;             /* from one receive to the next */
+    struct weir_span write_timeout;            /* from one send to the next */
+    struct weir_span idle_timeout;             /* 0: no pooling */
+    struct weir_span max_connection_age;       /* WEIR_FOREVER: none */
+    uint64_t max_requests_per_connection;      /* 0: none */
+};
+
+struct peer_tcp {
+    struct weir_span keepalive_idle, keepalive_interval; /* idle 0: off */
+    int keepalive_count;
+};
+
+struct peer_options {
+    const char *upstream; /* the name of its group, for logs and metrics; outlives the peer */
+    unsigned upstream_number; /* which of its pool's upstream_stats counts it */
+    struct addr addr;
+    struct addr source; /* bind_to; .len 0: none */
+    enum peer_protocol protocol;
+    uint64_t group_key; /* of two peers that differ in it none shares the other's connections */
+    struct peer_limits limits;
+    struct peer_tcp tcp;
+};
+
+struct peer {
+    struct peer_options options;
+    struct key key;
+    char address_text[ADDR_TEXT_SIZE];
+};
+
+/* Defaults of contract.md section 3; the address is left empty. */
+void peer_options_init(struct peer_options *options);
+
+/* Makes a peer in memory of the caller's. */
+void peer_init(struct peer *peer, const struct peer_options *options);
+
+#endif

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_SESSION_H
+#define UPSTREAM_SESSION_H
+
+/*
+ * One HTTP exchange on an upstream connection: what a caller gets from a connector, uses and releases.
+ * Over HTTP/1 it has the connection for itself. The order is: send_head, then the body's pieces if
+ * there is one, and from another coroutine or afterwards recv_head (again after each interim head),
+ * the response's pieces, release. One coroutine sends, one receives.
+ *
+ * Errors are those of err.def: WEIR_E_RESET and _EOF for a connection that broke before a response,
+ * _RESPONSE_TIMEOUT, _RESPONSE_MALFORMED and its kin, _RESPONSE_INCOMPLETE, _UPSTREAM_WRITE_TIMEOUT, _CANCELED.
+ */
+
+#include "http/framing.h"
+#include "http/piece.h"
+#include "upstream/conn.h"
+
+struct session;
+
+struct session_ops {
+    enum weir_err (*send_head)(struct session *session, const struct http_request *request,
+                               const struct http_framing *framing);
+    WEIR_SUSPENDS enum weir_err (*flush)(struct session *session);
+    WEIR_SUSPENDS enum weir_err (*send_piece)(struct session *session,
+                                              const struct http_piece *piece);
+    WEIR_SUSPENDS enum weir_err (*recv_head)(struct session *session,
+                                             struct http_response *ret_response,
+                                             struct http_framing *ret_framing);
+    bool (*has_piece)(const struct session *session);
+    WEIR_SUSPENDS enum weir_err (*recv_piece)(struct session *session, struct weir_time deadline,
+                                              struct http_piece *ret_piece);
+    void (*release)(struct session *session, bool keep);
+};
+
+/* How a connection served one session: for the access log. */
+struct session_story {
+    enum conn_source source;
+    uint64_t connection_id;
+    uint64_t connection_requests; /* this one included */
+    struct weir_span connection_age, connection_idle;
+    struct weir_span connect; /* what the dial took */
+};
+
+struct session {
+    const struct session_ops *ops;
+    struct conn *conn;
+    struct session_story story;
+    struct weir_time released_before; /* when its connection was last released, if it is a reused one */
+    bool any_sent;     /* something of the request was given to the connection */
+    bool any_received; /* a byte of a response has come */
+    bool request_sent; /* the request was taken to its end */
+};
+
+/*
+ * Writes the head down; it is sent with the first piece, or by flush. What is expected of the
+ * response depends on it. `framing` says what body follows.
+ */
+static inline enum weir_err session_send_head(struct session *session,
+                                              const struct http_request *request,
+                                              const struct http_framing *framing)
+{
+    return session->ops->send_head(session, request, framing);
+}
+
+/* Sends a head that was only written down. */
+WEIR_SUSPENDS static inline enum weir_err session_flush(struct session *session)
+{
+    return session->ops->flush(session);
+}
+
+/* Sends a piece of the request's body; its bytes must stay until it returns. */
+WEIR_SUSPENDS static inline enum weir_err session_send_piece(struct session *session,
+                                                             const struct http_piece *piece)
+{
+    return session->ops->send_piece(session, piece);
+}
+
+/*
+ * Waits for a response head, an interim one (1xx) included: then call it again. The head's slices are
+ * valid until the next call that receives.
+ */
+WEIR_SUSPENDS static inline enum weir_err session_recv_head(struct session *session,
+                                                            struct http_response *ret_response,
+                                                            struct http_framing *ret_framing)
+{
+    return session->ops->recv_head(session, ret_response, ret_framing);
+}
+
+/* Whether recv_piece() would answer without waiting. */
+static inline bool session_has_piece(const struct session *session)
+{
+    return session->ops->has_piece(session);
+}
+
+/*
+ * Waits for a piece of the response's body, until the read timeout or `deadline` (WEIR_NEVER: the
+ * timeout alone). It is valid until the next call that receives. After the last one there is nothing.
+ */
+WEIR_SUSPENDS static inline enum weir_err session_recv_piece(struct session *session,
+                                                             struct weir_time deadline,
+                                                             struct http_piece *ret_piece)
+{
+    return session->ops->recv_piece(session, deadline, ret_piece);
+}
+
+/*
+ * Ends the session, whatever state it is in, and nulls the pointer; NULL is fine. The connection goes back
+ * to the pool if `keep` and nothing speaks against it; else it is closed. The reason is counted. Never
+ * suspends; nobody may be in a call on the session.
+ */
+static inline void session_release(struct session **session, bool keep)
+{
+    struct session *released = *session;
+    *session = NULL;
+    if (released)
+        released->ops->release(released, keep);
+}
+
+#endif

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/stats.h"
+
+#include "base/check.h"
+
+static const char *const close_names[CLOSE_COUNT] = {
+#define X(NAME, name, text) [CLOSE_##NAME] = name,
+#include "upstream/close.def"
+#undef X
+};
+
+static const char *const source_names[SOURCE_COUNT] = {"new", "reused", "taken_over"};
+static const char *const place_names[PLACE_COUNT] = {"idle", "checkout", "release"};
+static const char *const result_names[RETRY_RESULT_COUNT] = {"replayed", "refused"};
+
+const char *close_name(enum close_reason reason)
+{
+    must((unsigned)reason < CLOSE_COUNT);
+    return close_names[reason];
+}
+
+const char *conn_source_name(enum conn_source source)
+{
+    must((unsigned)source < SOURCE_COUNT);
+    return source_names[source];
+}
+
+const char *data_place_name(enum data_place place)
+{
+    must((unsigned)place < PLACE_COUNT);
+    return place_names[place];
+}
+
+const char *retry_result_name(enum retry_result result)
+{
+    must((unsigned)result < RETRY_RESULT_COUNT);
+    return result_names[result];
+}
