@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The life of an accepted connection around its exchanges.
+ *
+ *   open -> parked -> bytes -> coroutine: serve, serve, ... -> parked -> ... -> closed
+ *
+ * While a coroutine serves, a watch tells when the client has sent its end. Such a client may still
+ * read (it may have closed one direction only), so what runs gets PEER_END_GRACE to finish before
+ * it is canceled. nginx, Envoy and Pingora cancel at once; a script that shuts its writing side then
+ * gets no answer.
+ */
+#include "downstream/client.h"
+
+#include "base/check.h"
+#include "co/wait.h"
+
+enum { CLIENT_MAGIC = 0x0c11e417 };
+
+#define PEER_END_GRACE weir_span_s(1)
+/* How long a connection that was ended is read on, so that the last response is not lost to a reset. */
+#define LINGER weir_span_s(2)
+
+static void client_close(struct client *client, bool reset)
+{
+    struct downstream *downstream = client->downstream;
+    loop_timer_disarm(downstream->loop, &client->timer);
+    h1_wire_fini(&client->wire);
+    h1_out_fini(&client->out);
+    stream_close(&client->stream, reset);
+    list_remove(&client->link);
+    stat_sub(&downstream->open, 1);
+    atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
+    client->magic = 0;
+    slab_free(&downstream->client_slab, client);
+}
+
+WEIR_SUSPENDS static void run(void *argument);
+
+static void on_bytes(struct stream *stream, void *owner)
+{
+    struct client *client = owner;
+    must(client->magic == CLIENT_MAGIC && client->stream == stream && !client->co);
+    loop_timer_disarm(client->downstream->loop, &client->timer);
+    if (co_spawn(&client->downstream->loop->sched, NULL, "client", run, client, &client->co) !=
+        WEIR_OK)
+        client_close(client, false);
+}
+
+static void on_timer(struct timer *timer)
+{
+    struct client *client = container_of(timer, struct client, timer);
+    if (client->co)
+        co_cancel(client->co);
+    else
+        client_close(client, false);
+}
+
+static void on_peer_end(struct stream *stream, void *owner)
+{
+    struct client *client = owner;
+    if (stream_peer_ended(stream) && !timer_is_armed(&client->timer))
+        loop_timer_arm(client->downstream->loop, &client->timer, PEER_END_GRACE);
+}
+
+static void park(struct client *client, struct weir_span until)
+{
+    client->co = NULL;
+    stream_watch(client->stream, on_bytes, client);
+    loop_timer_arm(client->downstream->loop, &client->timer, until);
+}
+
+/* Whether bytes, or an end, are there to be served now rather than when the watch tells. */
+static bool has_more(struct client *client)
+{
+    struct iobuf *buf = NULL;
+    if (h1_wire_has_bytes(&client->wire))
+        return true;
+    switch (stream_look(client->stream, false, &buf)) {
+    case STREAM_QUIET:
+        return false;
+    case STREAM_BYTES:
+        h1_wire_put(&client->wire, &buf);
+        return true;
+    default:
+        return true;
+    }
+}
+
+WEIR_SUSPENDS static void linger(struct client *client)
+{
+    struct loop *loop = client->downstream->loop;
+    struct weir_time deadline = loop_deadline(loop, LINGER);
+    struct iobuf *buf = NULL;
+    stream_shut(client->stream);
+    while (stream_recv(client->stream, deadline, &buf) == WEIR_OK)
+        iobuf_give(&loop->bufs, &buf);
+}
+
+WEIR_SUSPENDS static void run(void *argument)
+{
+    struct client *client = argument;
+    enum client_next next = CLIENT_CLOSE;
+    stream_watch(client->stream, on_peer_end, client);
+    do {
+        if (stream_peer_ended(client->stream))
+            on_peer_end(client->stream, client);
+        next = client_serve_h1(client);
+    } while (next == CLIENT_NEXT_REQUEST && has_more(client));
+
+    loop_timer_disarm(client->downstream->loop, &client->timer);
+    if (next == CLIENT_NEXT_REQUEST && !client->downstream->draining) {
+        park(client, client->downstream->client->keepalive_timeout);
+        return;
+    }
+    stream_watch(client->stream, NULL, NULL);
+    if (next == CLIENT_LINGER)
+        linger(client);
+    client_close(client, next == CLIENT_CUT);
+}
+
+void downstream_init(struct downstream *downstream, const struct downstream_options *options)
+{
+    *downstream = (struct downstream){
+        .loop = options->loop,
+        .streams = options->streams,
+        .client = options->client,
+        .handler = options->handler,
+        .owner = options->owner,
+    };
+    list_init(&downstream->clients);
+    slab_init(&downstream->client_slab, "client", sizeof(struct client));
+}
+
+void downstream_fini(struct downstream *downstream)
+{
+    must(list_is_empty(&downstream->clients));
+    slab_fini(&downstream->client_slab);
+}
+
+void downstream_open(struct downstream *downstream, int handle, const struct addr *from)
+{
+    struct loop *loop = downstream->loop;
+    struct client *client = downstream->draining ? NULL : slab_alloc(&downstream->client_slab);
+    if (!client) {
+        loop->ops->close_handle(loop->backend, handle);
+        atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
+        return;
+    }
+    if (socket_stream_attach(downstream->streams, handle, &client->stream) != WEIR_OK) {
+        slab_free(&downstream->client_slab, client);
+        atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
+        return;
+    }
+    client->magic = CLIENT_MAGIC;
+    client->downstream = downstream;
+    client->from = *from;
+    timer_init(&client->timer, on_timer);
+    h1_wire_init(&client->wire, client->stream, WIRE_REQUESTS);
+    h1_out_init(&client->out, client->stream);
+    list_push_back(&downstream->clients, &client->link);
+    stat_add(&downstream->open, 1);
+    park(client, downstream->client->header_timeout);
+}
+
+void downstream_drain(struct downstream *downstream)
+{
+    downstream->draining = true;
+    list_each (link, &downstream->clients) {
+        struct client *client = container_of(link, struct client, link);
+        if (!client->co)
+            client_close(client, false);
+    }
+}
+
+void downstream_cancel(struct downstream *downstream)
+{
+    list_each (link, &downstream->clients) {
+        struct client *client = container_of(link, struct client, link);
+        if (client->co)
+            co_cancel(client->co);
+    }
+}
+
+void client_options_init(struct client_options *options)
+{
+    *options = (struct client_options){
+        .keepalive_timeout = weir_span_s(60),
+        .header_timeout = weir_span_s(60),
+        .body_timeout = weir_span_s(60),
+        .write_timeout = weir_span_s(60),
+        .keepalive_request_limit = 0,
+        .upstream_at_limit = AT_LIMIT_CLOSE,
+        .max_request_body = 0,
+    };
+}

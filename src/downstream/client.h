@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DOWNSTREAM_CLIENT_H
+#define DOWNSTREAM_CLIENT_H
+
+/* One accepted connection: parked, or served by its coroutine. */
+
+#include "downstream/downstream.h"
+#include "http/h1_out.h"
+#include "http/h1_wire.h"
+
+struct client {
+    uint32_t magic;
+    struct downstream *downstream;
+    struct list link; /* in downstream.clients */
+    struct stream *stream;
+    struct addr from;
+    struct co *co; /* NULL while parked */
+    struct timer timer; /* parked: its end; busy: the grace after the peer's end */
+    struct h1_wire wire;
+    struct h1_out out;
+    uint64_t requests;
+};
+
+/* What becomes of a connection after an exchange. */
+enum client_next {
+    CLIENT_NEXT_REQUEST,
+    CLIENT_CLOSE,       /* everything that came was read */
+    CLIENT_LINGER,      /* bytes may still be on their way, which must not turn the end into a reset */
+    CLIENT_CUT,         /* the client must see that the response is not whole */
+};
+
+/* Serves one request of HTTP/1 (client_h1.c). */
+WEIR_SUSPENDS enum client_next client_serve_h1(struct client *client);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: MIT */
+/* One exchange of HTTP/1 on a client's connection: RFC 9112 from the server's side. */
+#include "base/check.h"
+#include "base/clock.h"
+#include "co/wait.h"
+#include "downstream/client.h"
+
+#include <string.h>
+
+enum {
+    ARENA_BYTES = 256 * 1024,
+    /* A request body that nobody wanted is read to its end if that is near, to keep the connection. */
+    DRAIN_BYTES = 256 * 1024,
+};
+#define DRAIN_TIME weir_span_s(1)
+
+struct h1_exchange {
+    struct exchange exchange;
+    struct client *client;
+};
+
+static struct client *client_of(const struct exchange *exchange)
+{
+    return container_of(exchange, const struct h1_exchange, exchange)->client;
+}
+
+static struct weir_time deadline_of(const struct client *client, struct weir_span span)
+{
+    return loop_deadline(client->downstream->loop, span);
+}
+
+static bool h1_has_piece(const struct exchange *exchange)
+{
+    const struct client *client = client_of(exchange);
+    return h1_wire_body_done(&client->wire) || h1_wire_has_bytes(&client->wire);
+}
+
+static enum weir_err body_error(enum weir_err err)
+{
+    switch (err) {
+    case WEIR_E_TIMEOUT:
+        return WEIR_E_REQUEST_TIMEOUT;
+    case WEIR_E_EOF:
+    case WEIR_E_RESET:
+        return WEIR_E_CLIENT_GONE;
+    default:
+        return err;
+    }
+}
+
+static enum weir_err h1_recv_piece(struct exchange *exchange, struct http_piece *ret_piece)
+{
+    struct client *client = client_of(exchange);
+    const struct client_options *options = client->downstream->client;
+    bool tunnel = client->wire.body == BODY_TUNNEL;
+    struct weir_time deadline =
+        tunnel ? WEIR_NEVER : deadline_of(client, options->body_timeout);
+    enum weir_err err = h1_wire_piece(&client->wire, deadline, ret_piece);
+    if (err)
+        return body_error(err);
+    exchange->awaits_continue = false;
+    exchange->received_bytes += ret_piece->bytes;
+    if (!tunnel && options->max_request_body &&
+        exchange->received_bytes > options->max_request_body)
+        return WEIR_E_REQUEST_BODY_LENGTH;
+    return WEIR_OK;
+}
+
+static enum weir_err add_date(struct exchange *exchange, struct fields *fields)
+{
+    if (fields_have(fields, FIELD_DATE))
+        return WEIR_OK;
+    char *date = arena_alloc(&exchange->arena, CLOCK_HTTP_DATE_SIZE);
+    if (!date)
+        return WEIR_E_NO_MEMORY;
+    clock_http_date(clock_wall_ms(), date);
+    fields_add_known(fields, FIELD_DATE, slice_of(date, CLOCK_HTTP_DATE_SIZE - 1));
+    return WEIR_OK;
+}
+
+/* How the body that comes in one framing goes out in another (RFC 9112 section 6). */
+static void choose_framing(struct exchange *exchange, const struct http_response *response,
+                           const struct http_framing *given, struct http_framing *ret_framing)
+{
+    bool bodiless = exchange->request->method == METHOD_HEAD || response->status == 204 ||
+                    response->status == 304;
+    *ret_framing = *given;
+    if (bodiless) {
+        ret_framing->body = BODY_NONE;
+    } else if (given->body == BODY_CHUNKED || given->body == BODY_UNTIL_CLOSE) {
+        /* HTTP/1.0 knows no chunks: there the end of the connection is the end of the body. */
+        bool chunks = exchange->request->minor > 0;
+        ret_framing->body = chunks ? BODY_CHUNKED : BODY_UNTIL_CLOSE;
+    }
+    if (ret_framing->body == BODY_UNTIL_CLOSE || ret_framing->body == BODY_TUNNEL)
+        exchange->close = true;
+}
+
+static bool add_framing_fields(struct exchange *exchange, struct fields *fields,
+                               const struct http_framing *framing)
+{
+    bool added = true;
+    if (framing->body == BODY_CHUNKED)
+        added = fields_add_known(fields, FIELD_TRANSFER_ENCODING, SLICE("chunked"));
+    if (framing->body == BODY_TUNNEL)
+        return added;
+    if (exchange->close)
+        return added && fields_add_known(fields, FIELD_CONNECTION, SLICE("close"));
+    if (exchange->request->minor == 0)
+        return added && fields_add_known(fields, FIELD_CONNECTION, SLICE("keep-alive"));
+    return added;
+}
+
+static enum weir_err send_interim(struct exchange *exchange, const struct http_response *response)
+{
+    static const struct http_framing none = {.body = BODY_NONE};
+    /* RFC 9110 section 15.2: a client of HTTP/1.0 is sent none. */
+    if (exchange->request->minor == 0)
+        return WEIR_OK;
+    if (response->status == 100)
+        exchange->awaits_continue = false;
+    return h1_out_response(&client_of(exchange)->out, response, &none);
+}
+
+static enum weir_err h1_send_head(struct exchange *exchange, struct http_response *response,
+                                  const struct http_framing *framing)
+{
+    struct client *client = client_of(exchange);
+    must(!exchange->head_sent);
+    if (http_status_is_interim(response->status))
+        return send_interim(exchange, response);
+    exchange->close |= client->downstream->draining;
+    /* Whether its body still comes is the client's guess now (RFC 9110 section 10.1.1). */
+    exchange->close |= exchange->awaits_continue;
+    struct http_framing mine;
+    choose_framing(exchange, response, framing, &mine);
+    TRY(add_date(exchange, &response->fields));
+    if (!add_framing_fields(exchange, &response->fields, &mine))
+        return WEIR_E_LIMIT;
+    TRY(h1_out_response(&client->out, response, &mine));
+    exchange->head_sent = true;
+    exchange->status = response->status;
+    if (mine.body == BODY_TUNNEL)
+        h1_wire_start_body(&client->wire, &mine, NULL);
+    return WEIR_OK;
+}
+
+static enum weir_err after_send(struct exchange *exchange, enum weir_err err)
+{
+    exchange->done = !err && exchange->head_sent && h1_out_done(&client_of(exchange)->out);
+    if (err == WEIR_E_TIMEOUT)
+        return WEIR_E_CLIENT_WRITE_TIMEOUT;
+    return err == WEIR_E_RESET ? WEIR_E_CLIENT_GONE : err;
+}
+
+static enum weir_err h1_flush(struct exchange *exchange)
+{
+    struct client *client = client_of(exchange);
+    struct weir_time deadline = deadline_of(client, client->downstream->client->write_timeout);
+    return after_send(exchange, h1_out_flush(&client->out, deadline));
+}
+
+static enum weir_err h1_send_piece(struct exchange *exchange, const struct http_piece *piece)
+{
+    struct client *client = client_of(exchange);
+    struct weir_time deadline = deadline_of(client, client->downstream->client->write_timeout);
+    if (client->out.open)
+        return after_send(exchange, h1_out_piece(&client->out, piece, deadline));
+    /* A body that does not go on this connection (HEAD): the head is all there is. */
+    return h1_flush(exchange);
+}
+
+static uint64_t h1_sent_bytes(const struct exchange *exchange)
+{
+    return client_of(exchange)->out.sent_bytes;
+}
+
+static const struct exchange_ops h1_ops = {
+    .has_piece = h1_has_piece,
+    .recv_piece = h1_recv_piece,
+    .send_head = h1_send_head,
+    .flush = h1_flush,
+    .send_piece = h1_send_piece,
+    .sent_bytes = h1_sent_bytes,
+};
+
+/* What the head says of body and connection. */
+static enum weir_err read_head(struct exchange *exchange)
+{
+    struct client *client = client_of(exchange);
+    struct http_request *request = exchange->request;
+    const struct client_options *options = client->downstream->client;
+    struct http_persistence said;
+    struct fields *trailers = NULL;
+
+    enum h1_fault fault = framing_of_request(request, &exchange->framing);
+    if (fault != H1_FAULT_NONE) {
+        client->wire.fault = fault;
+        return h1_fault_request_err(fault);
+    }
+    if (exchange->framing.body == BODY_CHUNKED) {
+        trailers = arena_alloc(&exchange->arena, sizeof *trailers);
+        if (!trailers)
+            return WEIR_E_NO_MEMORY;
+        fields_init(trailers);
+    }
+    framing_persistence(&request->fields, &said);
+    exchange->close |= !framing_persists(request->minor, &said);
+    const struct field *expect = fields_find(&request->fields, FIELD_EXPECT);
+    exchange->awaits_continue = expect && request->minor > 0 &&
+                                exchange->framing.body != BODY_NONE &&
+                                slice_equal_nocase(expect->value, SLICE("100-continue"));
+    h1_wire_start_body(&client->wire, &exchange->framing, trailers);
+    if (options->max_request_body && exchange->framing.body == BODY_LENGTH &&
+        exchange->framing.length > options->max_request_body)
+        return WEIR_E_REQUEST_BODY_LENGTH;
+    return WEIR_OK;
+}
+
+static void forget_request(struct exchange *exchange)
+{
+    memset(exchange->request, 0, offsetof(struct http_request, fields));
+    fields_init(&exchange->request->fields);
+    exchange->request->minor = 1;
+}
+
+/* WEIR_E_EOF: the client has ended the connection between two requests. */
+WEIR_SUSPENDS static enum weir_err receive_request(struct exchange *exchange)
+{
+    struct client *client = client_of(exchange);
+    const struct client_options *options = client->downstream->client;
+    exchange->request = arena_alloc(&exchange->arena, sizeof *exchange->request);
+    if (!exchange->request)
+        return WEIR_E_NO_MEMORY;
+    enum weir_err err = h1_wire_request(&client->wire, deadline_of(client, options->header_timeout),
+                                        exchange->request);
+    if (err)
+        forget_request(exchange);
+    else
+        err = read_head(exchange);
+    return err == WEIR_E_TIMEOUT ? WEIR_E_REQUEST_TIMEOUT : err;
+}
+
+static void apply_limits(struct exchange *exchange)
+{
+    struct client *client = client_of(exchange);
+    uint64_t limit = client->downstream->client->keepalive_request_limit;
+    client->requests++;
+    exchange->at_limit = limit > 0 && client->requests >= limit;
+    exchange->close |= exchange->at_limit || client->downstream->draining;
+}
+
+/* Reads the rest of a body that nobody wanted. True when the next request can follow. */
+WEIR_SUSPENDS static bool drain_body(struct client *client)
+{
+    struct weir_time deadline = deadline_of(client, DRAIN_TIME);
+    struct http_piece piece;
+    for (size_t bytes = 0; bytes < DRAIN_BYTES; bytes += piece.bytes) {
+        if (h1_wire_piece(&client->wire, deadline, &piece) != WEIR_OK)
+            return false;
+        if (piece.last)
+            return true;
+    }
+    return false;
+}
+
+WEIR_SUSPENDS static enum client_next what_next(struct exchange *exchange)
+{
+    struct client *client = client_of(exchange);
+    if (!exchange->done)
+        return CLIENT_CUT;
+    if (client->wire.body == BODY_TUNNEL && !h1_wire_body_done(&client->wire))
+        return CLIENT_CLOSE;
+    if (exchange->close)
+        return CLIENT_LINGER;
+    if (!h1_wire_body_done(&client->wire) && !drain_body(client))
+        return CLIENT_LINGER;
+    return CLIENT_NEXT_REQUEST;
+}
+
+WEIR_SUSPENDS static enum client_next serve(struct exchange *exchange)
+{
+    struct client *client = client_of(exchange);
+    struct downstream *downstream = client->downstream;
+    enum weir_err err = receive_request(exchange);
+    /* Nobody is left to be answered, and nothing was asked. */
+    if (err == WEIR_E_EOF)
+        return CLIENT_CLOSE;
+    if (err == WEIR_E_RESET || err == WEIR_E_CANCELED || !exchange->request)
+        return CLIENT_CUT;
+    exchange->error = err;
+    exchange->close = exchange->close || err;
+    apply_limits(exchange);
+    downstream->handler(downstream->owner, exchange);
+    return what_next(exchange);
+}
+
+enum client_next client_serve_h1(struct client *client)
+{
+    struct loop *loop = client->downstream->loop;
+    struct h1_exchange self = {
+        .client = client,
+        .exchange = {.ops = &h1_ops, .loop = loop, .client = client->from, .began = loop_now(loop)},
+    };
+    uint64_t sent_before = client->out.sent_bytes;
+    client->out.sent_bytes = 0;
+    arena_init(&self.exchange.arena, &loop->arenas, ARENA_BYTES);
+    enum client_next next = serve(&self.exchange);
+    arena_fini(&self.exchange.arena);
+    h1_wire_drop_head(&client->wire);
+    client->out.sent_bytes += sent_before;
+    return next;
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef DOWNSTREAM_DOWNSTREAM_H
+#define DOWNSTREAM_DOWNSTREAM_H
+
+/*
+ * One worker's clients of one service: its accepted connections, their limits, their handler.
+ *
+ * A client's connection is parked (a watch and a timer; no coroutine, no buffer) until bytes come; then
+ * a coroutine serves exchanges until there are no more bytes, and parks it again.
+ */
+
+#include "base/slab.h"
+#include "base/stat.h"
+#include "downstream/exchange.h"
+#include "downstream/options.h"
+#include "stream/socket.h"
+
+struct downstream_options {
+    struct loop *loop;
+    struct socket_streams *streams;
+    const struct client_options *client; /* outlives it */
+    exchange_handler_fn *handler;
+    void *owner; /* for the handler */
+};
+
+struct downstream {
+    struct loop *loop;
+    struct socket_streams *streams;
+    const struct client_options *client;
+    exchange_handler_fn *handler;
+    void *owner;
+    struct list clients;
+    struct slab client_slab;
+    stat open;             /* connections now: a gauge */
+    _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
+    bool draining;
+};
+
+void downstream_init(struct downstream *downstream, const struct downstream_options *options);
+/* Every connection must have ended (checked). */
+void downstream_fini(struct downstream *downstream);
+
+/* Takes an accepted handle. `load` has been counted for it already. */
+void downstream_open(struct downstream *downstream, int handle, const struct addr *from);
+
+/* Parked connections end at once, busy ones after their response; new ones are not taken. */
+void downstream_drain(struct downstream *downstream);
+/* Cancels what is still running: for when the grace period is over. */
+void downstream_cancel(struct downstream *downstream);
+
+static inline bool downstream_is_empty(const struct downstream *downstream)
+{
+    return list_is_empty(&downstream->clients);
+}
+
+#endif
