@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+#include "proxy/options.h"
+
+void upstream_options_init(struct upstream_options *options)
+{
+    struct peer_options peer;
+    peer_options_init(&peer);
+    *options = (struct upstream_options){
+        .protocol = peer.protocol,
+        .group_key = peer.group_key,
+        .limits = peer.limits,
+        .tcp = peer.tcp,
+        .retry = {.attempts = 2, .body_buffer = 64 * 1024, .non_idempotent = false},
+        .fail_timeout = weir_span_s(1),
+    };
+}
+
+void service_options_init(struct service_options *options)
+{
+    *options = (struct service_options){.upstream_keepalive_pool_size = 128};
+    client_options_init(&options->client);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROXY_OPTIONS_H
+#define PROXY_OPTIONS_H
+
+/*
+ * What a service is told to do. Plain structs, filled by whoever starts a service (the configuration,
+ * the command line, a test) and read-only from then on; every pointer stays the filler's and must
+ * outlive the service. *_init() fills in the defaults of contract.md section 3.
+ */
+
+#include "downstream/options.h"
+#include "io/addr.h"
+#include "upstream/peer.h"
+#include <weir/time.h>
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* One server of an upstream. */
+struct server_options {
+    const char *text; /* as it was written, for messages */
+    struct addr addr;
+    unsigned weight;  /* 1 to 1000 */
+};
+
+/* When and how a request is tried again (pool.md section 8). */
+struct retry_options {
+    unsigned attempts;      /* more tries on other servers when connecting fails */
+    uint64_t body_buffer;   /* how much of a request's body is kept for a replay, bytes */
+    bool non_idempotent;    /* replay whatever the method is */
+};
+
+struct upstream_options {
+    const char *name;
+    const struct server_options *servers;
+    unsigned server_count; /* at least 1 */
+    const struct addr *bind_to; /* source addresses, one picked per server in turn; IPs without port */
+    unsigned bind_to_count;
+    uint64_t group_key;
+    enum peer_protocol protocol;
+    struct peer_limits limits;
+    struct peer_tcp tcp;
+    struct retry_options retry;
+    struct weir_span fail_timeout; /* how long a server that refused is left out */
+};
+
+struct route_options {
+    const char *host; /* lower case, without port; "*.example.com"; NULL: any */
+    const char *path; /* prefix, begins with '/'; NULL: any */
+    unsigned upstream; /* index in service_options.upstreams */
+};
+
+struct service_options {
+    const char *name;
+    const struct addr *listen;
+    unsigned listen_count;
+    struct client_options client;
+    unsigned upstream_keepalive_pool_size; /* over all workers */
+    const struct route_options *routes;
+    unsigned route_count;
+    const struct upstream_options *upstreams;
+    unsigned upstream_count;
+};
+
+void upstream_options_init(struct upstream_options *options);
+void service_options_init(struct service_options *options);
+
+#endif

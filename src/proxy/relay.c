@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+#include "proxy/relay.h"
+
+#include "base/check.h"
+#include "co/wait.h"
+
+void upload_init(struct upload *upload, struct exchange *exchange, struct session *session,
+                 struct replay *replay)
+{
+    *upload = (struct upload){
+        .exchange = exchange,
+        .session = session,
+        .replay = replay,
+        .receiver = co_self(),
+        .moved = loop_now(exchange->loop),
+        .done = true,
+    };
+    scope_init(&upload->scope);
+}
+
+WEIR_SUSPENDS static enum weir_err pass(struct upload *upload, const struct http_piece *piece)
+{
+    TRY(session_send_piece(upload->session, piece));
+    upload->done = piece->last;
+    upload->moved = loop_now(upload->exchange->loop);
+    return WEIR_OK;
+}
+
+/* What an earlier try had received goes out again, in as few pieces as it fits. */
+WEIR_SUSPENDS static enum weir_err pass_kept(struct upload *upload)
+{
+    struct replay *replay = upload->replay;
+    struct replay_part *part = replay ? replay->first : NULL;
+    while (part) {
+        struct http_piece piece = {.count = 0};
+        for (; part && piece.count < PIECE_SLICES; part = part->next) {
+            piece.slices[piece.count++] = part->bytes;
+            piece.bytes += part->bytes.len;
+        }
+        piece.last = !part && replay->complete;
+        TRY(pass(upload, &piece));
+    }
+    return WEIR_OK;
+}
+
+static void keep_for_replay(struct upload *upload, const struct http_piece *piece)
+{
+    if (!upload->replay)
+        return;
+    /* Only a reused connection that breaks leads to a second try. */
+    if (upload->session->story.source == SOURCE_NEW)
+        replay_drop(upload->replay);
+    replay_keep(upload->replay, piece);
+}
+
+/* Until all is sent or one side fails; the client's failure is kept apart. */
+WEIR_SUSPENDS static enum weir_err pass_all(struct upload *upload)
+{
+    struct http_piece piece;
+    TRY(pass_kept(upload));
+    while (!upload->done) {
+        /* Nothing is there to go with the head: it goes before the client is waited for. */
+        if (!exchange_has_piece(upload->exchange))
+            TRY(session_flush(upload->session));
+        upload->client_err = exchange_recv_piece(upload->exchange, &piece);
+        TRY(upload->client_err);
+        keep_for_replay(upload, &piece);
+        TRY(pass(upload, &piece));
+    }
+    return WEIR_OK;
+}
+
+WEIR_SUSPENDS static void run(void *argument)
+{
+    struct upload *upload = argument;
+    enum weir_err err = pass_all(upload);
+    /* An error of the server's shows in what it answers, or in that it does not. */
+    if (err && err == upload->client_err && err != WEIR_E_CANCELED)
+        co_cancel(upload->receiver);
+}
+
+enum weir_err upload_start(struct upload *upload)
+{
+    upload->done = false;
+    return scope_spawn(&upload->scope, "upload", run, upload);
+}
+
+enum weir_err upload_end(struct upload *upload, enum weir_err err)
+{
+    if (!scope_is_empty(&upload->scope)) {
+        scope_cancel(&upload->scope);
+        enum weir_err joined = scope_join(&upload->scope);
+        if (!err && !upload->client_err)
+            err = joined;
+    }
+    if (!upload->client_err || upload->client_err == WEIR_E_CANCELED)
+        return err;
+    co_uncancel();
+    return err == WEIR_E_CANCELED ? upload->client_err : err;
+}
+
+enum weir_err relay_download(struct exchange *exchange, struct session *session)
+{
+    struct http_piece piece;
+    do {
+        /* What is there already goes with the head; what is not must not hold the head up. */
+        if (!session_has_piece(session))
+            TRY(exchange_flush(exchange));
+        TRY(session_recv_piece(session, WEIR_NEVER, &piece));
+        TRY(exchange_send_piece(exchange, &piece));
+    } while (!piece.last);
+    return WEIR_OK;
+}
+
+/* Down, until the server ends. Silence counts only when nothing passes upwards either. */
+WEIR_SUSPENDS static enum weir_err tunnel_down(struct upload *upload, struct weir_span idle)
+{
+    struct exchange *exchange = upload->exchange;
+    struct http_piece piece = {.last = false};
+    while (!piece.last) {
+        struct weir_time silent_at = weir_time_after(upload->moved, idle);
+        enum weir_err err = session_recv_piece(upload->session, silent_at, &piece);
+        bool moved = weir_time_before(silent_at, weir_time_after(upload->moved, idle));
+        if (err == WEIR_E_RESPONSE_TIMEOUT && moved)
+            continue;
+        TRY(err);
+        upload->moved = loop_now(exchange->loop);
+        TRY(exchange_send_piece(exchange, &piece));
+    }
+    return WEIR_OK;
+}
+
+enum weir_err relay_tunnel(struct exchange *exchange, struct session *session,
+                           struct weir_span idle)
+{
+    struct upload upload;
+    TRY(exchange_flush(exchange));
+    upload_init(&upload, exchange, session, NULL);
+    TRY(upload_start(&upload));
+    return upload_end(&upload, tunnel_down(&upload, idle));
+}

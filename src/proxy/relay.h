@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROXY_RELAY_H
+#define PROXY_RELAY_H
+
+/*
+ * Bodies from one side to the other. Back-pressure is simply not reading: a piece is received when the one
+ * before it has been taken by the other side.
+ */
+
+#include "co/scope.h"
+#include "downstream/exchange.h"
+#include "proxy/replay.h"
+#include "upstream/session.h"
+
+/* The request's body on its way up: a coroutine of its own beside the one that waits for the response. */
+struct upload {
+    struct exchange *exchange;
+    struct session *session;
+    struct replay *replay;     /* what is sent first, and where what comes is kept; NULL: nowhere */
+    struct co *receiver;       /* who waits for the response; canceled when the client fails */
+    struct weir_time moved;    /* when a piece was passed last */
+    enum weir_err client_err;  /* why no more came from the client */
+    bool done;                 /* all was sent */
+    struct scope scope;
+};
+
+/* Makes one that has nothing to send. */
+void upload_init(struct upload *upload, struct exchange *exchange, struct session *session,
+                 struct replay *replay);
+
+/*
+ * Starts sending what the replay buffer holds, then what the client sends. An error of the client's
+ * cancels the caller; one of the server's does not: it may have answered before it stopped reading.
+ */
+enum weir_err upload_start(struct upload *upload);
+
+/*
+ * Ends it, whether it is through or not. If the caller was canceled because of the client's error, that
+ * cancellation is over then. `err` is what the caller's own work ended with; what comes back
+ * is the error to be told: the client's, if that is what stopped the caller.
+ */
+WEIR_SUSPENDS enum weir_err upload_end(struct upload *upload, enum weir_err err);
+
+/* The response's body. Errors of either side. */
+WEIR_SUSPENDS enum weir_err relay_download(struct exchange *exchange, struct session *session);
+
+/*
+ * Both ways until the server ends (RFC 9110 section 7.8); the client's end is passed on. Nothing passing
+ * either way for `idle` ends it with WEIR_E_RESPONSE_TIMEOUT.
+ */
+WEIR_SUSPENDS enum weir_err relay_tunnel(struct exchange *exchange, struct session *session,
+                                         struct weir_span idle);
+
+#endif

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+#include "proxy/retry.h"
+
+static enum retry_verdict decide_connecting(const struct retry_facts *facts)
+{
+    if (weir_err_retry(facts->err) != WEIR_RETRY_ANYWHERE)
+        return RETRY_NOT_FINAL;
+    if (!facts->body_whole)
+        return RETRY_NOT_BODY_GONE;
+    return facts->attempts < facts->attempts_max ? RETRY_NEXT : RETRY_NOT_ATTEMPTS;
+}
+
+enum retry_verdict retry_decide(const struct retry_facts *facts)
+{
+    if (facts->head_sent)
+        return RETRY_NOT_HEAD_SENT;
+    if (facts->any_received)
+        return RETRY_NOT_RECEIVED;
+    if (!facts->connected)
+        return decide_connecting(facts);
+    if (weir_err_retry(facts->err) == WEIR_RETRY_NEVER)
+        return RETRY_NOT_FINAL;
+    if (!facts->reused && facts->any_sent)
+        return RETRY_NOT_FRESH_BROKE;
+    if (!facts->body_whole)
+        return RETRY_NOT_BODY_GONE;
+    bool safe = !facts->any_sent || http_method_is_idempotent(facts->method) ||
+                facts->has_idempotency_key || facts->non_idempotent;
+    if (!safe)
+        return RETRY_NOT_IDEMPOTENT;
+    /* A stale connection costs no attempt: the next one is fresh, so there is one such try at most. */
+    if (!facts->reused && facts->attempts >= facts->attempts_max)
+        return RETRY_NOT_ATTEMPTS;
+    return RETRY_FRESH;
+}

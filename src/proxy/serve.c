@@ -1,0 +1,271 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One request from top to bottom: read this file first.
+ *
+ * serve() finds the route and tries servers until one has answered or the ladder of retry.c says no.
+ * attempt() is one try: get a session, send the head, let a child send the body, wait for the
+ * response head. respond() gives the response to the client. Whatever happens, the session is
+ * released once, and released means: kept if nothing speaks against it, else closed with a reason.
+ */
+#include "base/check.h"
+#include "base/log.h"
+#include "co/wait.h"
+#include "downstream/fail.h"
+#include "http/hop.h"
+#include "proxy/relay.h"
+#include "proxy/retry.h"
+#include "proxy/route.h"
+#include "proxy/service.h"
+#include "upstream/connector.h"
+
+/* A server that sends interim responses without end is not waited for. */
+enum { INTERIM_MAX = 64 };
+
+struct serving {
+    struct service *service;
+    struct exchange *exchange;
+    struct upstream_part *upstream;
+    struct balance_server *server;
+    struct session *session;
+    struct http_response *response;
+    struct http_framing framing; /* of the response */
+    struct replay replay;
+    struct upload upload;
+    struct session_story story;
+    uint64_t number;
+    unsigned attempts, connect_retries;
+    bool connected;
+};
+
+/*
+ * Starts sending the request. A body is left to a child that runs beside us, because a server may answer
+ * before it has read everything.
+ */
+WEIR_SUSPENDS static enum weir_err send_request(struct serving *serving)
+{
+    struct exchange *exchange = serving->exchange;
+    const struct http_framing *framing = &exchange->framing;
+    TRY(session_send_head(serving->session, exchange->request, framing));
+    upload_init(&serving->upload, exchange, serving->session, &serving->replay);
+    if (framing->body == BODY_CHUNKED || (framing->body == BODY_LENGTH && framing->length > 0))
+        return upload_start(&serving->upload);
+    return session_flush(serving->session);
+}
+
+WEIR_SUSPENDS static enum weir_err pass_interim(struct serving *serving)
+{
+    static const struct http_framing none = {.body = BODY_NONE};
+    struct exchange *exchange = serving->exchange;
+    TRY(hop_response(serving->response, false, &exchange->arena));
+    TRY(exchange_send_head(exchange, serving->response, &none));
+    return exchange_flush(exchange);
+}
+
+/* Waits for the final response head; interim ones are passed on as they come. */
+WEIR_SUSPENDS static enum weir_err receive_head(struct serving *serving)
+{
+    for (unsigned i = 0; i < INTERIM_MAX; i++) {
+        TRY(session_recv_head(serving->session, serving->response, &serving->framing));
+        if (!http_status_is_interim(serving->response->status))
+            return WEIR_OK;
+        TRY(pass_interim(serving));
+    }
+    return WEIR_E_RESPONSE_MALFORMED;
+}
+
+/* One try on one server: WEIR_OK when a final response head is there. */
+WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connector_want want)
+{
+    const struct peer *peer = serving->server->peer;
+    struct weir_time deadline =
+        loop_deadline(serving->service->loop, peer->options.limits.total_connection_timeout);
+    serving->attempts++;
+    serving->connected = false;
+    TRY(connector_get(&serving->service->pool, peer, want, deadline, &serving->session));
+    serving->connected = true;
+    serving->story = serving->session->story;
+    enum weir_err err = send_request(serving);
+    /* A server that stops reading may have answered before: its answer is looked for even so. */
+    if (!err || weir_err_retry(err) == WEIR_RETRY_IF_REUSED)
+        err = receive_head(serving);
+    return err ? upload_end(&serving->upload, err) : WEIR_OK;
+}
+
+static unsigned min_of(unsigned a, unsigned b)
+{
+    return a < b ? a : b;
+}
+
+/* Another server is tried only where there is another one. */
+static enum retry_verdict judge(const struct serving *serving, enum weir_err err)
+{
+    const struct exchange *exchange = serving->exchange;
+    const struct session *session = serving->session;
+    const struct retry_options *options = &serving->upstream->options->retry;
+    struct retry_facts facts = {
+        .err = err,
+        .connected = serving->connected,
+        .head_sent = exchange->head_sent,
+        .any_received = session && session->any_received,
+        .any_sent = session && session->any_sent,
+        .reused = session && session->story.source != SOURCE_NEW,
+        .body_whole = serving->replay.whole,
+        .has_idempotency_key = fields_have(&exchange->request->fields, FIELD_IDEMPOTENCY_KEY),
+        .non_idempotent = options->non_idempotent,
+        .method = exchange->request->method,
+        .attempts = serving->connect_retries,
+        .attempts_max = min_of(options->attempts, serving->upstream->balance.count - 1),
+    };
+    return retry_decide(&facts);
+}
+
+static void count_retry(struct serving *serving, enum weir_err err, enum retry_verdict verdict)
+{
+    /* An error that nobody would try again is no refusal. */
+    if (verdict == RETRY_NOT_FINAL || verdict == RETRY_NOT_HEAD_SENT)
+        return;
+    enum retry_result result = retry_is_allowed(verdict) ? RETRY_REPLAYED : RETRY_REFUSED;
+    unsigned number = serving->server->peer->options.upstream_number;
+    stat_add(&serving->service->upstream_stats[number].retries[err][result], 1);
+}
+
+/*
+ * After a try that failed: gets everything ready for the next one and says what it wants, or answers
+ * false.
+ */
+static bool prepare_retry(struct serving *serving, enum weir_err err, enum connector_want *ret_want)
+{
+    struct service *service = serving->service;
+    enum retry_verdict verdict = judge(serving, err);
+    count_retry(serving, err, verdict);
+    if (!serving->connected && weir_err_retry(err) == WEIR_RETRY_ANYWHERE)
+        balance_hold(serving->server, loop_deadline(service->loop,
+                                                    serving->upstream->options->fail_timeout));
+    if (!retry_is_allowed(verdict))
+        return false;
+    if (verdict == RETRY_NEXT) {
+        serving->connect_retries++;
+        serving->server = balance_pick(&serving->upstream->balance, loop_now(service->loop),
+                                       serving->number);
+        *ret_want = CONNECTOR_ANY;
+        return true;
+    }
+    if (serving->session->story.source == SOURCE_NEW)
+        serving->connect_retries++;
+    else
+        pool_close_idle_since(&service->pool, serving->server->peer,
+                              serving->session->released_before);
+    session_release(&serving->session, false);
+    *ret_want = CONNECTOR_FRESH;
+    return true;
+}
+
+/* Tries until a response head is there. */
+WEIR_SUSPENDS static enum weir_err get_response(struct serving *serving)
+{
+    enum connector_want want = CONNECTOR_ANY;
+    for (;;) {
+        enum weir_err err = attempt(serving, want);
+        if (!err || !prepare_retry(serving, err, &want))
+            return err;
+    }
+}
+
+/* Gives the response to the client. The upload may still run; it ends here at the latest. */
+WEIR_SUSPENDS static enum weir_err respond(struct serving *serving)
+{
+    struct exchange *exchange = serving->exchange;
+    bool tunnel = serving->framing.body == BODY_TUNNEL;
+    replay_drop(&serving->replay);
+    TRY(hop_response(serving->response, tunnel, &exchange->arena));
+    TRY(exchange_send_head(exchange, serving->response, &serving->framing));
+    if (tunnel)
+        return relay_tunnel(exchange, serving->session,
+                            serving->upstream->options->limits.read_timeout);
+    return relay_download(exchange, serving->session);
+}
+
+static enum weir_err choose_upstream(struct serving *serving)
+{
+    struct service *service = serving->service;
+    struct exchange *exchange = serving->exchange;
+    if (exchange->request->method == METHOD_CONNECT)
+        return WEIR_E_REQUEST_METHOD;
+    const struct route_options *route = route_match(service->options, exchange->request);
+    if (!route)
+        return WEIR_E_NO_ROUTE;
+    serving->upstream = &service->upstreams[route->upstream];
+    serving->server = balance_pick(&serving->upstream->balance, loop_now(service->loop),
+                                   serving->number);
+    replay_init(&serving->replay, &exchange->arena,
+                serving->upstream->options->retry.body_buffer);
+    return WEIR_OK;
+}
+
+/* Makes the client's request the one that goes to the server. */
+static enum weir_err edit_request(struct serving *serving)
+{
+    struct exchange *exchange = serving->exchange;
+    char *client = arena_alloc(&exchange->arena, ADDR_TEXT_SIZE);
+    serving->response = arena_alloc(&exchange->arena, sizeof *serving->response);
+    if (!client || !serving->response)
+        return WEIR_E_NO_MEMORY;
+    struct http_persistence said;
+    framing_persistence(&exchange->request->fields, &said);
+    bool upgrade = said.upgrade && exchange->request->minor > 0 &&
+                   fields_have(&exchange->request->fields, FIELD_UPGRADE);
+    struct hop_from from = {
+        .client_address = slice_str(addr_print_ip(&exchange->client, client)),
+        .scheme = SLICE("http"),
+    };
+    return hop_request(exchange->request, &exchange->framing, upgrade, &from, &exchange->arena);
+}
+
+WEIR_SUSPENDS static enum weir_err serve_request(struct serving *serving)
+{
+    if (serving->exchange->error)
+        return serving->exchange->error;
+    TRY(choose_upstream(serving));
+    TRY(edit_request(serving));
+    TRY(get_response(serving));
+    return upload_end(&serving->upload, respond(serving));
+}
+
+static void finish(struct serving *serving)
+{
+    struct service *service = serving->service;
+    struct exchange *exchange = serving->exchange;
+    struct weir_span duration = weir_time_between(exchange->began, loop_now(service->loop));
+    stat_add(&service->stats.requests[exchange->status % STATUS_MAX], 1);
+    histogram_add(&service->stats.duration, duration);
+    if (!service->log)
+        return;
+    struct access_record record = {
+        .service = service,
+        .exchange = exchange,
+        .duration = duration,
+        .upstream = serving->upstream ? serving->upstream->options->name : NULL,
+        .peer = serving->server ? serving->server->peer->address_text : NULL,
+        .connected = serving->connected,
+        .story = serving->story,
+        .attempts = serving->attempts,
+    };
+    service->log(service->log_owner, &record);
+}
+
+void serve(void *owner, struct exchange *exchange)
+{
+    struct serving serving = {.service = owner, .exchange = exchange};
+    serving.number = ++serving.service->next_request;
+    upload_init(&serving.upload, exchange, NULL, NULL);
+    enum weir_err err = serve_request(&serving);
+    if (err == WEIR_E_CANCELED)
+        err = WEIR_E_CLIENT_GONE;
+    if (err)
+        exchange_fail(exchange, err);
+    bool at_limit_closes = exchange->at_limit && serving.service->options->client.upstream_at_limit ==
+                                                     AT_LIMIT_CLOSE;
+    must(scope_is_empty(&serving.upload.scope));
+    session_release(&serving.session, !at_limit_closes);
+    finish(&serving);
+}

@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: MIT */
+#include "proxy/service.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+/* This worker's share of a number that is meant for all of them; the shares add up to it. */
+static unsigned share_of(unsigned total, unsigned worker, unsigned worker_count)
+{
+    return total / worker_count + (worker < total % worker_count ? 1 : 0);
+}
+
+static void upstream_part_fini(struct upstream_part *part)
+{
+    for (unsigned i = 0; i < part->balance.count; i++)
+        free(part->balance.servers[i].peer);
+    free(part->balance.servers);
+}
+
+static struct peer *new_peer(const struct upstream_options *options, unsigned number,
+                             unsigned server)
+{
+    struct peer_options peer_options;
+    struct peer *peer = malloc(sizeof *peer);
+    if (!peer)
+        return NULL;
+    peer_options_init(&peer_options);
+    peer_options.upstream = options->name;
+    peer_options.upstream_number = number;
+    peer_options.addr = options->servers[server].addr;
+    if (options->bind_to_count > 0)
+        peer_options.source = options->bind_to[server % options->bind_to_count];
+    peer_options.protocol = options->protocol;
+    peer_options.group_key = options->group_key;
+    peer_options.limits = options->limits;
+    peer_options.tcp = options->tcp;
+    peer_init(peer, &peer_options);
+    return peer;
+}
+
+static enum weir_err upstream_part_init(struct upstream_part *part,
+                                        const struct upstream_options *options, unsigned number)
+{
+    part->options = options;
+    part->balance.servers = calloc(options->server_count, sizeof *part->balance.servers);
+    if (!part->balance.servers)
+        return WEIR_E_NO_MEMORY;
+    for (unsigned i = 0; i < options->server_count; i++) {
+        struct balance_server *server = &part->balance.servers[i];
+        server->peer = new_peer(options, number, i);
+        if (!server->peer)
+            return WEIR_E_NO_MEMORY;
+        server->weight = options->servers[i].weight;
+        part->balance.count++;
+    }
+    return WEIR_OK;
+}
+
+static enum weir_err init_upstreams(struct service *service)
+{
+    const struct service_options *options = service->options;
+    service->upstreams = calloc(options->upstream_count, sizeof *service->upstreams);
+    service->upstream_stats = calloc(options->upstream_count, sizeof *service->upstream_stats);
+    if (!service->upstreams || !service->upstream_stats)
+        return WEIR_E_NO_MEMORY;
+    for (unsigned i = 0; i < options->upstream_count; i++)
+        TRY(upstream_part_init(&service->upstreams[i], &options->upstreams[i], i));
+    return WEIR_OK;
+}
+
+static void init_pool(struct service *service, const struct service_parts *parts)
+{
+    struct pool_options options = {
+        .loop = parts->loop,
+        .streams = parts->streams,
+        .size = share_of(service->options->upstream_keepalive_pool_size, parts->worker,
+                         parts->worker_count),
+        .stats = service->upstream_stats,
+        .seed = rand_seed_from_kernel(),
+    };
+    pool_init(&service->pool, &options);
+}
+
+static void init_downstream(struct service *service, const struct service_parts *parts)
+{
+    struct downstream_options options = {
+        .loop = parts->loop,
+        .streams = parts->streams,
+        .client = &service->options->client,
+        .handler = serve,
+        .owner = service,
+    };
+    downstream_init(&service->downstream, &options);
+}
+
+enum weir_err service_open(const struct service_options *options,
+                           const struct service_parts *parts, struct service **ret_service)
+{
+    struct service *service = calloc(1, sizeof *service);
+    if (!service)
+        return WEIR_E_NO_MEMORY;
+    service->options = options;
+    service->loop = parts->loop;
+    service->log = parts->log;
+    service->log_owner = parts->log_owner;
+    init_pool(service, parts);
+    init_downstream(service, parts);
+    enum weir_err err = init_upstreams(service);
+    service->pool.stats = service->upstream_stats;
+    if (err)
+        service_close(&service);
+    else
+        *ret_service = service;
+    return err;
+}
+
+void service_close(struct service **service)
+{
+    struct service *closing = *service;
+    *service = NULL;
+    if (!closing)
+        return;
+    downstream_fini(&closing->downstream);
+    pool_fini(&closing->pool);
+    for (unsigned i = 0; closing->upstreams && i < closing->options->upstream_count; i++)
+        upstream_part_fini(&closing->upstreams[i]);
+    free(closing->upstreams);
+    free(closing->upstream_stats);
+    free(closing);
+}
+
+void service_drain(struct service *service)
+{
+    downstream_drain(&service->downstream);
+    pool_drain(&service->pool);
+}

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef PROXY_SERVICE_H
+#define PROXY_SERVICE_H
+
+/*
+ * One worker's part of a service: its clients, its pool, and the state of balancing. Two services never
+ * share a connection, since each has its own pool.
+ */
+
+#include "downstream/downstream.h"
+#include "proxy/balance.h"
+#include "proxy/options.h"
+#include "upstream/pool.h"
+#include "upstream/session.h"
+
+enum { STATUS_MAX = 600 };
+
+struct service_stats {
+    stat requests[STATUS_MAX]; /* by status; 0: the client went before it got one */
+    struct histogram duration;
+};
+
+/* What is told of one exchange when it is over: the access log's line. Valid during the call only. */
+struct access_record {
+    const struct service *service;
+    const struct exchange *exchange;
+    struct weir_span duration;
+    const char *upstream;  /* NULL: none was chosen */
+    const char *peer;      /* NULL: likewise */
+    bool connected;        /* `story` is true */
+    struct session_story story;
+    unsigned attempts;     /* how many times a server was asked for */
+};
+
+typedef void access_log_fn(void *owner, const struct access_record *record);
+
+struct upstream_part {
+    const struct upstream_options *options;
+    struct balance balance;
+};
+
+struct service_parts {
+    struct loop *loop;
+    struct socket_streams *streams;
+    unsigned worker, worker_count;
+    access_log_fn *log; /* NULL: none */
+    void *log_owner;
+};
+
+struct service {
+    const struct service_options *options;
+    struct loop *loop;
+    struct downstream downstream;
+    struct pool pool;
+    struct upstream_part *upstreams;
+    struct upstream_stats *upstream_stats; /* one for each upstream, by number */
+    struct service_stats stats;
+    access_log_fn *log;
+    void *log_owner;
+    uint64_t next_request; /* numbers for balance_pick() */
+};
+
+/* Makes this worker's part; the options must outlive it. WEIR_E_NO_MEMORY. */
+enum weir_err service_open(const struct service_options *options,
+                           const struct service_parts *parts, struct service **ret_service);
+/* Every client must have gone (checked). Nulls the pointer. */
+void service_close(struct service **service);
+
+/* Takes no new requests and keeps no connection; running exchanges go on. */
+void service_drain(struct service *service);
+
+/* Serves one exchange from top to bottom (serve.c): the handler of the service's downstream. */
+WEIR_SUSPENDS void serve(void *service, struct exchange *exchange);
+
+#endif
