@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: MIT
+"""The proxies that are measured: how each is started, and what version it is.
+
+A new one is a row of PROXIES and, if it needs one, a configuration template in peers/.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+
+from lib.children import Child, free_ports
+
+PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers")
+
+
+@dataclass
+class Proxy:
+    """In `argv`, @PORT@, @ORIGIN_PORT@, @DIR@ (its own directory) and @CONFIG@ are filled in."""
+    name: str
+    kind: str                       # floor, weir or peer
+    program: str                    # found in the build directory if it has a slash, else in PATH
+    argv: list
+    template: str = None            # of peers/; the file made from it is @CONFIG@
+    version_argv: list = None       # None: it has no version of its own
+    environment: dict = field(default_factory=dict)
+    optional_argv: dict = field(default_factory=dict)   # added if --help mentions the key
+    by_default: bool = True
+
+
+PROXIES = [
+    Proxy("floor-epoll", "floor", "bench/floor_epoll",
+          ["--listen", "127.0.0.1:@PORT@", "--to", "127.0.0.1:@ORIGIN_PORT@"]),
+    Proxy("weir", "weir", "./weir", ["-c", "@CONFIG@"], "weir.yaml", ["-V"],
+          optional_argv={"--io": ["--io", "epoll"]}),
+    Proxy("nginx", "peer", "nginx", ["-p", "@DIR@", "-e", "stderr", "-c", "@CONFIG@"],
+          "nginx.conf", ["-v"]),
+    Proxy("haproxy", "peer", "haproxy", ["-db", "-f", "@CONFIG@"], "haproxy.cfg", ["-v"]),
+    Proxy("h2o", "peer", "h2o", ["-c", "@CONFIG@"], "h2o.conf", ["-v"]),
+    Proxy("nghttpx", "peer", "nghttpx", ["--conf=@CONFIG@"], "nghttpx.conf", ["-v"],
+          by_default=False),
+    Proxy("caddy", "peer", "caddy", ["run", "--adapter", "caddyfile", "--config", "@CONFIG@"],
+          "Caddyfile", ["version"], by_default=False,
+          # Go has no workers to set; this is as near to one as it comes.
+          environment={"GOMAXPROCS": "1", "XDG_CONFIG_HOME": "@DIR@", "XDG_DATA_HOME": "@DIR@"}),
+]
+
+
+def choose(only):
+    """The proxies to measure: those named, else the default ones. KeyError: there is no such."""
+    if not only:
+        return [proxy for proxy in PROXIES if proxy.by_default]
+    by_name = {proxy.name: proxy for proxy in PROXIES}
+    return [by_name[name] for name in only]
+
+
+def find_program(proxy, build):
+    """The path of its program, None if it is not there."""
+    if "/" not in proxy.program:
+        # Debian keeps some servers where only root's PATH looks.
+        return shutil.which(proxy.program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+    path = os.path.join(build, proxy.program)
+    return os.path.abspath(path) if os.access(path, os.X_OK) else None
+
+
+def program_says(argv):
+    """What a program prints when asked, on either output; empty if it cannot be run."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout + done.stderr
+
+
+def version_of(program, version_argv):
+    """The first thing that looks like a version number in what the program prints."""
+    found = re.search(r"\d+\.\d+[\w.+~-]*", program_says([program, *version_argv]))
+    return found.group(0) if found else "unknown"
+
+
+class RunningProxy:
+    """A started proxy, with a port and a directory of its own."""
+
+    def __init__(self, proxy, program, origin_port, directory):
+        self.proxy = proxy
+        self.port, = free_ports(1)
+        self.directory = os.path.join(directory, proxy.name)
+        self._fillings = {"@PORT@": str(self.port), "@ORIGIN_PORT@": str(origin_port),
+                          "@DIR@": self.directory}
+        os.mkdir(self.directory)
+        if proxy.template:
+            self._write_config()
+        argv = [program] + [self._fill(word) for word in proxy.argv]
+        for option, words in proxy.optional_argv.items():
+            if option in program_says([program, "--help"]):
+                argv += words
+        environment = {name: self._fill(value) for name, value in proxy.environment.items()}
+        self.child = Child(proxy.name, argv, self.directory, environment)
+
+    def _fill(self, text):
+        for mark, value in self._fillings.items():
+            text = text.replace(mark, value)
+        return text
+
+    def _write_config(self):
+        self._fillings["@CONFIG@"] = os.path.join(self.directory, self.proxy.template)
+        with open(os.path.join(PEERS, self.proxy.template), encoding="utf-8") as template:
+            text = self._fill(template.read())
+        with open(self._fillings["@CONFIG@"], "w", encoding="utf-8") as config:
+            config.write(text)
+
+    def stop(self):
+        self.child.stop()

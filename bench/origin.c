@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* The origin behind the proxies of the benchmark: `GET /N` is answered with exactly N bytes, head
+   included. Why not nginx: its shortest response is twice 75 bytes, and it costs nearly as much a
+   request as a proxy does, so on two processors the load generator and the origin would be the
+   slower half, and the proxies would idle.
+
+   `GET /served` tells how many requests and connections there have been, so that a proxy that fails
+   to reuse shows.
+
+   One thread, epoll, no pipelining, no request bodies: a request is what ends with an empty line.
+
+   Usage: origin --listen 127.0.0.1:9001 */
+#include "tcp.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    HEAD_BYTES = 4096,
+    EVENTS_A_WAIT = 256,
+    SIZES = 16, /* different sizes in one run */
+    SMALLEST = 75,
+    LARGEST = 64 * 1024 * 1024,
+};
+
+struct response {
+    size_t size;
+    char *bytes;
+};
+
+struct client {
+    int fd;
+    size_t received;
+    char head[HEAD_BYTES];
+    const char *unsent; /* within a response; NULL when nothing waits for room */
+    size_t unsent_bytes;
+};
+
+static struct response responses[SIZES];
+static unsigned long long requests_served;
+static unsigned long long connections_accepted;
+
+/* A response of `size` bytes in all: the body is what the head leaves. */
+static char *response_new(size_t size)
+{
+    static const char form[] = "HTTP/1.1 200 OK\r\n"
+                               "Content-Type: text/plain\r\n"
+                               "Content-Length: %zu\r\n\r\n";
+    char *bytes = malloc(size + 1);
+    if (bytes == NULL)
+        tcp_die("memory");
+    /* The head's length depends on the digits of the body's, so the second step settles it. (A size
+       that no head and body add up to, like 165, comes out one byte off, and is refused.) */
+    size_t head = (size_t)snprintf(NULL, 0, form, size);
+    head = (size_t)snprintf(NULL, 0, form, size - head);
+    size_t body = size - head;
+    if ((size_t)snprintf(NULL, 0, form, body) != head) {
+        free(bytes);
+        return NULL;
+    }
+    snprintf(bytes, size + 1, form, body);
+    memset(bytes + head, 'x', body);
+    return bytes;
+}
+
+/* The response of that size, made on first use; NULL if there cannot be one. */
+static const char *response_find(size_t size)
+{
+    if (size < SMALLEST || size > LARGEST)
+        return NULL;
+    for (size_t i = 0; i < SIZES; i++) {
+        if (responses[i].bytes == NULL)
+            responses[i] = (struct response){.size = size, .bytes = response_new(size)};
+        if (responses[i].size == size)
+            return responses[i].bytes;
+    }
+    return NULL;
+}
+
+static void client_close(struct client *client)
+{
+    close(client->fd);
+    free(client);
+}
+
+/* False: the connection is gone. */
+static bool client_send(struct client *client, const char *bytes, size_t count)
+{
+    ssize_t sent = send(client->fd, bytes, count, MSG_NOSIGNAL);
+    if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        return false;
+    size_t done = sent < 0 ? 0 : (size_t)sent;
+    client->unsent = done < count ? bytes + done : NULL;
+    client->unsent_bytes = count - done;
+    return true;
+}
+
+static bool answer_served(struct client *client)
+{
+    static char answer[256];
+    static char body[128];
+    int length = snprintf(body, sizeof body, "requests %llu connections %llu\n", requests_served,
+                          connections_accepted);
+    int total = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s",
+                         length, body);
+    return client_send(client, answer, (size_t)total);
+}
+
+/* Answers the request in `head`. False: close. */
+static bool client_answer(struct client *client)
+{
+    static const char not_found[] = "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    client->received = 0;
+    if (strncmp(client->head, "GET /", 5) != 0)
+        return false;
+    if (strncmp(client->head, "GET /served ", 12) == 0)
+        return answer_served(client);
+    size_t size = strtoul(client->head + 5, NULL, 10);
+    const char *bytes = response_find(size);
+    requests_served++;
+    if (bytes == NULL)
+        return client_send(client, not_found, sizeof not_found - 1);
+    return client_send(client, bytes, size);
+}
+
+/* Receives what is there and answers if it completes a request. False: close. */
+static bool client_receive(struct client *client)
+{
+    size_t room = HEAD_BYTES - 1 - client->received;
+    if (room == 0)
+        return false;
+    ssize_t count = recv(client->fd, client->head + client->received, room, 0);
+    if (count < 0)
+        return errno == EAGAIN || errno == EINTR;
+    if (count == 0)
+        return false;
+    client->received += (size_t)count;
+    client->head[client->received] = '\0';
+    if (client->received < 4 || strcmp(client->head + client->received - 4, "\r\n\r\n") != 0)
+        return true;
+    return client_answer(client);
+}
+
+static void client_ready(struct client *client, uint32_t events)
+{
+    bool open = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0;
+    if (open && (events & EPOLLOUT) != 0 && client->unsent != NULL)
+        open = client_send(client, client->unsent, client->unsent_bytes);
+    if (open && (events & EPOLLIN) != 0)
+        open = client_receive(client);
+    if (!open)
+        client_close(client);
+}
+
+static void accept_all(int epoll, int listener)
+{
+    for (int fd = tcp_accept(listener); fd >= 0; fd = tcp_accept(listener)) {
+        struct client *client = calloc(1, sizeof *client);
+        if (client == NULL)
+            tcp_die("memory");
+        client->fd = fd;
+        connections_accepted++;
+        tcp_watch(epoll, fd, client);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 3 || strcmp(argv[1], "--listen") != 0) {
+        fprintf(stderr, "usage: %s --listen ADDRESS:PORT\n", argv[0]);
+        return 2;
+    }
+    struct sockaddr_in listen_at = tcp_address(argv[2]);
+    int listener = tcp_listen(&listen_at);
+    int epoll = tcp_epoll(listener);
+    static struct epoll_event events[EVENTS_A_WAIT];
+    for (;;) {
+        int count = epoll_wait(epoll, events, EVENTS_A_WAIT, -1);
+        if (count < 0 && errno != EINTR)
+            tcp_die("epoll_wait");
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.ptr == NULL)
+                accept_all(epoll, listener);
+            else
+                client_ready(events[i].data.ptr, events[i].events);
+        }
+    }
+}

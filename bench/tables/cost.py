@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Processor time a request, HTTP/1 to HTTP/1: weir, its peers and the floor.
+
+Every proxy runs all the while; one at a time gets load, in turn, round after round. What it costs
+is the processor time of all its processes and threads over the round, divided by its requests.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import sys
+import tempfile
+
+from lib import figures, machine, text
+from lib.children import Failed
+from lib.cputime import processor_ns
+from lib.load import run_wrk
+from lib.origin import Origin, fetch_body
+from lib.proxies import PROXIES, RunningProxy, choose, find_program, version_of
+
+NAME = "cost"
+WARM_UP_SECONDS = 1
+HEAD = ["proxy", "us/request", "spread", "x floor", "x best peer", "req/s", "p50 ms", "p99 ms",
+        "busy %", "dials", "errors"]
+
+
+def _numbers(words):
+    return [int(word) for word in words.split(",")]
+
+
+def add_arguments(parser):
+    names = ",".join(proxy.name for proxy in PROXIES)
+    parser.add_argument("--rounds", type=int, default=7, help="of each proxy (default: 7)")
+    parser.add_argument("--seconds", type=int, default=2, help="a round's length (default: 2)")
+    parser.add_argument("--connections", type=_numbers, default=[64, 512], metavar="N,N",
+                        help="downstream connections (default: 64,512)")
+    parser.add_argument("--sizes", type=_numbers, default=[75, 16384], metavar="N,N",
+                        help="response bytes, head included (default: 75,16384)")
+    parser.add_argument("--only", type=lambda words: words.split(","), default=None,
+                        metavar="NAME,NAME", help=f"of {names}")
+
+
+def find_all(options):
+    """(proxy, program) of what is to be measured and is there; says what is not."""
+    try:
+        chosen = choose(options.only)
+    except KeyError as stranger:
+        raise Failed(f"there is no proxy {stranger}") from None
+    found = []
+    for proxy in chosen:
+        program = find_program(proxy, options.build)
+        if program:
+            found.append((proxy, program))
+        else:
+            why = "not built in " + options.build if "/" in proxy.program else "not installed"
+            print(f"{proxy.name}: skipped, {proxy.program} is {why}")
+    if not found:
+        raise Failed("nothing to measure")
+    return found
+
+
+def start_all(stack, options, found):
+    """Origin and proxies, all answering; `stack` stops them. A peer that fails to is skipped."""
+    directory = tempfile.mkdtemp(prefix="weir-bench-")
+    stack.callback(shutil.rmtree, directory, ignore_errors=True)
+    # Servers that give up root still have to read their own files.
+    os.chmod(directory, 0o755)
+    origin = Origin(os.path.abspath(os.path.join(options.build, "bench/origin")), directory)
+    stack.callback(origin.stop)
+    origin.wait_ready()
+    running = []
+    for proxy, program in found:
+        one = RunningProxy(proxy, program, origin.port, directory)
+        stack.callback(one.stop)
+        try:
+            one.child.wait_ready(one.port)
+            running.append(one)
+        except Failed as failed:
+            if proxy.kind != "peer":
+                raise
+            print(f"{proxy.name}: skipped, {failed}")
+    return origin, running
+
+
+def failed_round(error):
+    """Takes the place of a round that could not be measured: no figures, one error."""
+    keys = ["cost_us", "requests_per_second", "p50_us", "p99_us", "busy", "dials"]
+    return {**dict.fromkeys(keys), "errors": {error: 1}}
+
+
+def measure_round(origin, one, size, body, connections, seconds):
+    """`body` is what the response to `size` has; it is compared before, and counted during it."""
+    if fetch_body(one.port, size) != body:
+        return failed_round("answer")
+    dials_before, before_ns = origin.connections_accepted(), processor_ns(one.child.pid)
+    try:
+        report = run_wrk(f"http://127.0.0.1:{one.port}/{size}", connections, seconds)
+    except Failed:
+        return failed_round("wrk")
+    spent_ns = processor_ns(one.child.pid) - before_ns
+    requests, duration_us = report["requests"], report["duration_us"]
+    errors = report["errors"]
+    # Short answers are cheap; nobody shall win by them.
+    errors["short"] = int(report["bytes"] < requests * len(body))
+    if requests == 0:
+        return failed_round("no requests")
+    return {
+        "requests": requests,
+        "processor_ns": spent_ns,
+        "cost_us": round(spent_ns / 1000 / requests, 3),
+        "requests_per_second": round(requests * 1e6 / duration_us),
+        "p50_us": report["p50_us"],
+        "p99_us": report["p99_us"],
+        "busy": round(spent_ns / 1000 / duration_us, 3),
+        "dials": origin.connections_accepted() - dials_before,
+        "errors": errors,
+    }
+
+
+def measure_case(origin, running, size, connections, options):
+    """One case: a warm-up each, then A B C A B C ..."""
+    rounds = {one.proxy.name: [] for one in running}
+    body = fetch_body(origin.port, size)
+    if body is None:
+        raise Failed(f"the origin has no response of {size} bytes")
+    for one in running:
+        measure_round(origin, one, size, body, connections, WARM_UP_SECONDS)
+    for number in range(options.rounds):
+        for one in running:
+            show_progress(f"{size} bytes, {connections} connections: "
+                          f"round {number + 1} of {options.rounds}, {one.proxy.name}")
+            rounds[one.proxy.name].append(
+                measure_round(origin, one, size, body, connections, options.seconds))
+    show_progress("")
+    kinds = {one.proxy.name: one.proxy.kind for one in running}
+    return {"response_bytes": size, "connections": connections,
+            **figures.summarize(kinds, rounds)}
+
+
+def show_progress(words):
+    if sys.stderr.isatty():
+        print(f"\r\033[K{words}", end="", file=sys.stderr, flush=True)
+
+
+def print_header(result):
+    on = result["machine"]
+    print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
+    print(f"{on['processors']} x {on['processor']}, Linux {on['kernel']}, "
+          f"load average {on['load_average']}; one worker each, {result['rounds']} rounds of "
+          f"{result['seconds']} s in turn")
+
+
+def print_case(case):
+    rows = []
+    for one in case["proxies"]:
+        errors = ", ".join(f"{name} {count}" for name, count in one["errors"].items())
+        rows.append([
+            one["name"] + (" (!)" if errors else ""),
+            text.middle(one["cost_us"], 2), text.ends(one["cost_us"], 1),
+            text.number(one["x_floor"], 2), text.number(one["x_best_peer"], 2),
+            text.middle(one["requests_per_second"], 0),
+            text.middle(one["p50_us"], 2, 0.001), text.middle(one["p99_us"], 2, 0.001),
+            text.middle(one["busy"], 0, 100), text.middle(one["dials"], 0), errors or "0"])
+    print(f"\n{case['response_bytes']}-byte responses, {case['connections']} connections"
+          f" (best peer: {case['best_peer'] or 'none'})")
+    print("\n".join(text.columns(HEAD, rows)), flush=True)
+
+
+def write_json(options, result):
+    path = os.path.join(options.build, "bench", f"{NAME}.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    print(f"\n{path} written")
+
+
+def run(options):
+    """Prints the table; 1 if any proxy had an error."""
+    found = find_all(options)
+    versions = {proxy.name: version_of(program, proxy.version_argv)
+                for proxy, program in found if proxy.version_argv}
+    versions["wrk"] = version_of("wrk", ["-v"])
+    result = {"table": NAME, "versions": versions, "machine": machine.describe(),
+              "rounds": options.rounds, "seconds": options.seconds, "cases": []}
+    print_header(result)
+    with contextlib.ExitStack() as stack:
+        origin, running = start_all(stack, options, found)
+        for size in options.sizes:
+            for connections in options.connections:
+                case = measure_case(origin, running, size, connections, options)
+                result["cases"].append(case)
+                print_case(case)
+    write_json(options, result)
+    faulty = {one["name"] for case in result["cases"] for one in case["proxies"] if one["errors"]}
+    if faulty:
+        print(f"errors, so not comparable: {', '.join(sorted(faulty))}")
+    return 1 if faulty else 0
