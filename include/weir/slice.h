@@ -2,7 +2,8 @@
 #ifndef WEIR_SLICE_H
 #define WEIR_SLICE_H
 
-/* A view of bytes that someone else owns. It does not end in NUL, and may be empty with any pointer. */
+/* A view of bytes that someone else owns. It does not end in NUL, and may be empty with any
+ * pointer. */
 
 #include <stddef.h>
 

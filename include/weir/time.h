@@ -3,8 +3,9 @@
 #define WEIR_TIME_H
 
 /*
- * Points in time and durations are different types, so that neither passes for the other. Both count
- * nanoseconds; points are of the monotonic clock. Deadlines are points, given as absolute arguments.
+ * Points in time and durations are different types, so that neither passes for the other. Both
+ * count nanoseconds; points are of the monotonic clock. Deadlines are points, given as absolute
+ * arguments.
  */
 
 #include <stdbool.h>

@@ -3,9 +3,9 @@
 #define BASE_ARENA_H
 
 /*
- * Memory that is freed all at once: for what lives as long as one exchange. Blocks come from a cache
- * that belongs to the worker, so the steady state allocates nothing. Running out is an ordinary
- * error (NULL), because an arena has a limit.
+ * Memory that is freed all at once: for what lives as long as one exchange. Blocks come from a
+ * cache that belongs to the worker, so the steady state allocates nothing. Running out is an
+ * ordinary error (NULL), because an arena has a limit.
  */
 
 #include "base/list.h"

@@ -44,7 +44,7 @@ void check_set_reporter(void (*reporter)(void));
 
 /* The object of type `type` whose member `member` is at `pointer`. */
 #define container_of(pointer, type, member)                                                        \
-    ((type *)(void *)((char *)(pointer)-__builtin_offsetof(type, member)))
+    ((type *)(void *)((char *)(pointer) - __builtin_offsetof(type, member)))
 
 #define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
 

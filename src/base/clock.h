@@ -4,7 +4,8 @@
 
 #include <weir/time.h>
 
-/* The monotonic clock, read from the kernel. On a request's path use loop_now(), read once a turn. */
+/* The monotonic clock, read from the kernel. On a request's path use loop_now(), read once a turn.
+ */
 struct weir_time clock_monotonic(void);
 
 /* Milliseconds since 1970, for logs. */

@@ -3,8 +3,8 @@
 #define BASE_LOG_H
 
 /*
- * The error log: one line an event, "time level text". Lines go out in one write each, so that lines
- * of several workers do not mix. Repeating trouble is limited per place: see LOG_LIMITED.
+ * The error log: one line an event, "time level text". Lines go out in one write each, so that
+ * lines of several workers do not mix. Repeating trouble is limited per place: see LOG_LIMITED.
  */
 
 #include <weir/slice.h>
@@ -34,8 +34,7 @@ bool log_limit_pass(struct log_limit *limit, uint32_t *ret_swallowed);
         static struct log_limit limit_;                                                            \
         uint32_t swallowed_;                                                                       \
         if (log_limit_pass(&limit_, &swallowed_))                                                  \
-            log_line(level, format "%s", ##__VA_ARGS__,                                            \
-                     swallowed_ ? " (and more like it)" : "");                                     \
+            log_line(level, format "%s", ##__VA_ARGS__, swallowed_ ? " (and more like it)" : "");  \
     } while (0)
 
 enum { LOG_ESCAPED_SIZE = 260 };

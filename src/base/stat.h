@@ -3,8 +3,8 @@
 #define BASE_STAT_H
 
 /*
- * Counters, gauges and histograms that one worker writes and anyone reads. No locked instruction: the
- * one writer reads and stores relaxed, and a reader sees some recent value.
+ * Counters, gauges and histograms that one worker writes and anyone reads. No locked instruction:
+ * the one writer reads and stores relaxed, and a reader sees some recent value.
  */
 
 #include <weir/time.h>
@@ -31,7 +31,8 @@ static inline uint64_t stat_read(const stat *counter)
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
 
-/* Upper bounds in microseconds, 1-2.5-5 steps from 100 us to 100 s; the last bucket has no bound. */
+/* Upper bounds in microseconds, 1-2.5-5 steps from 100 us to 100 s; the last bucket has no bound.
+ */
 enum { HISTOGRAM_BUCKETS = 20 };
 extern const uint32_t histogram_bounds_us[HISTOGRAM_BUCKETS - 1];
 

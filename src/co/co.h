@@ -111,8 +111,8 @@ struct co *co_self(void);
 void co_cancel(struct co *co);
 
 /*
- * Takes back the cancellation of the running coroutine: for one that its own child has canceled to end a
- * wait, once that has been noticed.
+ * Takes back the cancellation of the running coroutine: for one that its own child has canceled to
+ * end a wait, once that has been noticed.
  */
 void co_uncancel(void);
 

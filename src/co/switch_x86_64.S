@@ -47,8 +47,8 @@ switch_make:
         .size   switch_make, . - switch_make
 
 /*
- * The outermost frame of a coroutine: nothing called it, and `entry` does not return. It begins after
- * the nop, since debuggers look for a caller at the address before the one it goes on at.
+ * The outermost frame of a coroutine: nothing called it, and `entry` does not return. It begins
+ * after the nop, since debuggers look for a caller at the address before the one it goes on at.
  */
         .type   switch_start, @function
         .p2align 4

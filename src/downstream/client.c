@@ -6,8 +6,8 @@
  *
  * While a coroutine serves, a watch tells when the client has sent its end. Such a client may still
  * read (it may have closed one direction only), so what runs gets PEER_END_GRACE to finish before
- * it is canceled. nginx, Envoy and Pingora cancel at once; a script that shuts its writing side then
- * gets no answer.
+ * it is canceled. nginx, Envoy and Pingora cancel at once; a script that shuts its writing side
+ * then gets no answer.
  */
 #include "downstream/client.h"
 
@@ -17,7 +17,8 @@
 enum { CLIENT_MAGIC = 0x0c11e417 };
 
 #define PEER_END_GRACE weir_span_s(1)
-/* How long a connection that was ended is read on, so that the last response is not lost to a reset. */
+/* How long a connection that was ended is read on, so that the last response is not lost to a
+ * reset. */
 #define LINGER weir_span_s(2)
 
 static void client_close(struct client *client, bool reset)

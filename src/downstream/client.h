@@ -14,7 +14,7 @@ struct client {
     struct list link; /* in downstream.clients */
     struct stream *stream;
     struct addr from;
-    struct co *co; /* NULL while parked */
+    struct co *co;      /* NULL while parked */
     struct timer timer; /* parked: its end; busy: the grace after the peer's end */
     struct h1_wire wire;
     struct h1_out out;
@@ -24,9 +24,9 @@ struct client {
 /* What becomes of a connection after an exchange. */
 enum client_next {
     CLIENT_NEXT_REQUEST,
-    CLIENT_CLOSE,       /* everything that came was read */
-    CLIENT_LINGER,      /* bytes may still be on their way, which must not turn the end into a reset */
-    CLIENT_CUT,         /* the client must see that the response is not whole */
+    CLIENT_CLOSE,  /* everything that came was read */
+    CLIENT_LINGER, /* bytes may still be on their way, which must not turn the end into a reset */
+    CLIENT_CUT,    /* the client must see that the response is not whole */
 };
 
 /* Serves one request of HTTP/1 (client_h1.c). */

@@ -9,7 +9,8 @@
 
 enum {
     ARENA_BYTES = 256 * 1024,
-    /* A request body that nobody wanted is read to its end if that is near, to keep the connection. */
+    /* A request body that nobody wanted is read to its end if that is near, to keep the connection.
+     */
     DRAIN_BYTES = 256 * 1024,
 };
 #define DRAIN_TIME weir_span_s(1)
@@ -53,8 +54,7 @@ static enum weir_err h1_recv_piece(struct exchange *exchange, struct http_piece 
     struct client *client = client_of(exchange);
     const struct client_options *options = client->downstream->client;
     bool tunnel = client->wire.body == BODY_TUNNEL;
-    struct weir_time deadline =
-        tunnel ? WEIR_NEVER : deadline_of(client, options->body_timeout);
+    struct weir_time deadline = tunnel ? WEIR_NEVER : deadline_of(client, options->body_timeout);
     enum weir_err err = h1_wire_piece(&client->wire, deadline, ret_piece);
     if (err)
         return body_error(err);

@@ -5,8 +5,8 @@
 /*
  * One worker's clients of one service: its accepted connections, their limits, their handler.
  *
- * A client's connection is parked (a watch and a timer; no coroutine, no buffer) until bytes come; then
- * a coroutine serves exchanges until there are no more bytes, and parks it again.
+ * A client's connection is parked (a watch and a timer; no coroutine, no buffer) until bytes come;
+ * then a coroutine serves exchanges until there are no more bytes, and parks it again.
  */
 
 #include "base/slab.h"

@@ -3,11 +3,12 @@
 #define DOWNSTREAM_EXCHANGE_H
 
 /*
- * One downstream request and its response: what a handler sees, whatever protocol the client speaks.
- * The handler runs in the exchange's own coroutine and answers in order: interim heads, one final head,
- * pieces. One coroutine receives the request's body, one sends.
+ * One downstream request and its response: what a handler sees, whatever protocol the client
+ * speaks. The handler runs in the exchange's own coroutine and answers in order: interim heads, one
+ * final head, pieces. One coroutine receives the request's body, one sends.
  *
- * An exchange that comes with `error` set has no usable request: it is there to be answered and logged.
+ * An exchange that comes with `error` set has no usable request: it is there to be answered and
+ * logged.
  */
 
 #include "base/arena.h"
@@ -67,9 +68,9 @@ WEIR_SUSPENDS static inline enum weir_err exchange_recv_piece(struct exchange *e
 }
 
 /*
- * Writes a head down, interim or final; it is sent with the first piece, or by flush. `framing` tells the
- * body that will be given; what frames it on this connection is put into the response's fields.
- * WEIR_E_LIMIT, _NO_MEMORY.
+ * Writes a head down, interim or final; it is sent with the first piece, or by flush. `framing`
+ * tells the body that will be given; what frames it on this connection is put into the response's
+ * fields. WEIR_E_LIMIT, _NO_MEMORY.
  */
 static inline enum weir_err exchange_send_head(struct exchange *exchange,
                                                struct http_response *response,

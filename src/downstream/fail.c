@@ -25,9 +25,8 @@ static struct http_response *new_response(struct exchange *exchange, uint16_t st
     return response;
 }
 
-WEIR_SUSPENDS static enum weir_err send_whole(struct exchange *exchange,
-                                              struct http_response *response,
-                                              struct weir_slice body)
+WEIR_SUSPENDS static enum weir_err
+send_whole(struct exchange *exchange, struct http_response *response, struct weir_slice body)
 {
     char length[NUMBER_SIZE];
     struct http_framing framing = {.body = BODY_LENGTH, .length = body.len};

@@ -62,8 +62,7 @@ static void on_accepted(struct sock *sock, int handle, const struct addr *from)
 {
     struct listener *listener = container_of(sock, struct listener, sock);
     struct downstream *to = choose(listener);
-    struct handover *handover =
-        to == listener->downstream ? NULL : malloc(sizeof *handover);
+    struct handover *handover = to == listener->downstream ? NULL : malloc(sizeof *handover);
     if (!handover)
         to = listener->downstream;
     atomic_fetch_add_explicit(&to->load, 1, memory_order_relaxed);

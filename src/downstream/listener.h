@@ -3,8 +3,8 @@
 #define DOWNSTREAM_LISTENER_H
 
 /*
- * One listening address, shared by all workers. Whoever accepts a connection gives it to the worker that
- * has the fewest of this service, so that they are spread evenly even when there are few; the
+ * One listening address, shared by all workers. Whoever accepts a connection gives it to the worker
+ * that has the fewest of this service, so that they are spread evenly even when there are few; the
  * kernel's own ways (a shared queue, SO_REUSEPORT's hash) are even only over many.
  */
 
@@ -29,7 +29,8 @@ struct listener {
     struct sock sock;
 };
 
-/* Binds and listens; the descriptor is shared by every worker. WEIR_E_ADDRESS_IN_USE, _PERMISSION, ... */
+/* Binds and listens; the descriptor is shared by every worker. WEIR_E_ADDRESS_IN_USE, _PERMISSION,
+ * ... */
 enum weir_err listener_group_open(struct listener_group *group, const struct backend_ops *ops,
                                   struct backend *backend, const struct addr *addr);
 void listener_group_close(struct listener_group *group, const struct backend_ops *ops,

@@ -10,13 +10,13 @@ enum at_limit { AT_LIMIT_CLOSE, AT_LIMIT_KEEP };
 
 /* How a service treats its clients. */
 struct client_options {
-    struct weir_span keepalive_timeout;     /* idle between two requests */
-    struct weir_span header_timeout;        /* from a request's first byte to the end of its head */
-    struct weir_span body_timeout;          /* from one piece of a request's body to the next */
-    struct weir_span write_timeout;         /* until a piece of the response has been taken */
-    uint64_t keepalive_request_limit;       /* requests per connection; 0: none */
-    enum at_limit upstream_at_limit;        /* what becomes of the last request's upstream connection */
-    uint64_t max_request_body;              /* bytes; 0: none */
+    struct weir_span keepalive_timeout; /* idle between two requests */
+    struct weir_span header_timeout;    /* from a request's first byte to the end of its head */
+    struct weir_span body_timeout;      /* from one piece of a request's body to the next */
+    struct weir_span write_timeout;     /* until a piece of the response has been taken */
+    uint64_t keepalive_request_limit;   /* requests per connection; 0: none */
+    enum at_limit upstream_at_limit;    /* what becomes of the last request's upstream connection */
+    uint64_t max_request_body;          /* bytes; 0: none */
 };
 
 /* Defaults of contract.md section 3. */

@@ -10,8 +10,8 @@
 #include "http/h1_parse.h"
 
 enum http_body {
-    BODY_NONE,        /* there is none, whatever the fields say */
-    BODY_LENGTH,      /* `length` bytes, possibly 0 */
+    BODY_NONE,   /* there is none, whatever the fields say */
+    BODY_LENGTH, /* `length` bytes, possibly 0 */
     BODY_CHUNKED,
     BODY_UNTIL_CLOSE, /* responses only */
     BODY_TUNNEL,      /* 101, or 2xx to CONNECT: bytes until either side ends */
@@ -25,9 +25,9 @@ struct http_framing {
 
 /*
  * Both return H1_FAULT_NONE or what is wrong. For a request: Content-Length and Transfer-Encoding
- * together, Transfer-Encoding in HTTP/1.0, a coding that is not chunked, chunked not last, differing
- * or doubled Content-Length, anything but digits in it. A response's Transfer-Encoding wins over its
- * Content-Length, which makes it doubtful, as does Transfer-Encoding in HTTP/1.0.
+ * together, Transfer-Encoding in HTTP/1.0, a coding that is not chunked, chunked not last,
+ * differing or doubled Content-Length, anything but digits in it. A response's Transfer-Encoding
+ * wins over its Content-Length, which makes it doubtful, as does Transfer-Encoding in HTTP/1.0.
  */
 enum h1_fault framing_of_request(const struct http_request *request,
                                  struct http_framing *ret_framing);

@@ -66,9 +66,8 @@ void h1_out_tunnel(struct h1_out *out)
     out->open = true;
 }
 
-WEIR_SUSPENDS static enum weir_err send_slices(struct h1_out *out,
-                                               const struct weir_slice *slices, unsigned count,
-                                               struct weir_time deadline)
+WEIR_SUSPENDS static enum weir_err send_slices(struct h1_out *out, const struct weir_slice *slices,
+                                               unsigned count, struct weir_time deadline)
 {
     size_t sent = 0;
     out->touched = true;

@@ -52,20 +52,29 @@ static enum h1_result read_line_end(struct h1_reader *reader, const char **at,
     return h1_read_stopped(reader, stop, otherwise);
 }
 
-static enum h1_result read_version(struct h1_reader *reader, const char **at, uint8_t *ret_minor)
+/* What is wrong with a version that is not one of ours. */
+static enum h1_result read_other_version(struct h1_reader *reader, const char *version)
 {
     const struct weir_slice shape = SLICE("HTTP/d.d");
-    const char *version = *at;
     for (size_t i = 0; i < shape.len; i++) {
         const char *byte = version + i;
         bool is_digit = byte < reader->end && *byte >= '0' && *byte <= '9';
         if (byte == reader->end || (shape.at[i] == 'd' ? !is_digit : *byte != shape.at[i]))
             return h1_read_stopped(reader, byte, H1_FAULT_VERSION_SYNTAX);
     }
-    if (version[5] != '1' || version[7] > '1')
-        return bad(reader, H1_FAULT_VERSION);
-    *ret_minor = (uint8_t)(version[7] - '0');
-    *at += shape.len;
+    return bad(reader, H1_FAULT_VERSION);
+}
+
+/* "HTTP/1.0" or "HTTP/1.1" at *at, which moves behind it. */
+static enum h1_result read_version(struct h1_reader *reader, const char **at, uint8_t *ret_minor)
+{
+    const struct weir_slice front = SLICE("HTTP/1.");
+    size_t there = (size_t)(reader->end - *at);
+    char minor = there > front.len ? (*at)[front.len] : '\0';
+    if ((minor != '0' && minor != '1') || !slice_starts(slice_of(*at, there), front))
+        return read_other_version(reader, *at);
+    *ret_minor = (uint8_t)(minor - '0');
+    *at += front.len + 1;
     return H1_DONE;
 }
 
@@ -201,7 +210,7 @@ static enum h1_result read_whole(struct h1_reader *reader, struct h1_cursor *cur
     return result;
 }
 
-/* Looks at the line that ends at `line_end`. H1_DONE: it is the last one of the head. */
+/* Looks at the line between `at` and `end`. H1_DONE: it is the last one of the head. */
 static enum h1_result check_line(struct h1_reader *reader, struct h1_cursor *cursor,
                                  const struct h1_limits *limits, const struct shape *shape)
 {

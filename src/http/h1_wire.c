@@ -157,8 +157,7 @@ static bool head_is_over(struct h1_wire *wire, enum h1_result result, size_t use
     return true;
 }
 
-WEIR_SUSPENDS static enum weir_err receive_for_head(struct h1_wire *wire,
-                                                    struct weir_time deadline)
+WEIR_SUSPENDS static enum weir_err receive_for_head(struct h1_wire *wire, struct weir_time deadline)
 {
     bool begun = h1_wire_has_bytes(wire);
     enum weir_err err = receive(wire, deadline);

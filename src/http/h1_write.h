@@ -9,8 +9,8 @@
 /*
  * Each writes a whole head with its closing empty line to `at` and returns its length, or 0 when
  * `capacity` does not suffice (nothing useful was written then). The request line has the request's
- * `method_text` and, as target, its `path` (for CONNECT its authority). Names and values go out as they
- * are: they were checked when they came in, or are ours.
+ * `method_text` and, as target, its `path` (for CONNECT its authority). Names and values go out as
+ * they are: they were checked when they came in, or are ours.
  */
 size_t h1_write_request(const struct http_request *request, char *at, size_t capacity);
 size_t h1_write_response(const struct http_response *response, char *at, size_t capacity);

@@ -2,7 +2,8 @@
 #ifndef HTTP_PIECE_H
 #define HTTP_PIECE_H
 
-/* A piece of a body: views of received bytes, none empty. Who hands it out says how long they live. */
+/* A piece of a body: views of received bytes, none empty. Who hands it out says how long they live.
+ */
 
 #include "http/field.h"
 

@@ -135,11 +135,9 @@ bool addr_equal(const struct addr *a, const struct addr *b)
         return false;
     switch (a->any.sa_family) {
     case AF_INET:
-        return a->v4.sin_port == b->v4.sin_port &&
-               a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
+        return a->v4.sin_port == b->v4.sin_port && a->v4.sin_addr.s_addr == b->v4.sin_addr.s_addr;
     case AF_INET6:
-        return a->v6.sin6_port == b->v6.sin6_port &&
-               a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
+        return a->v6.sin6_port == b->v6.sin6_port && a->v6.sin6_scope_id == b->v6.sin6_scope_id &&
                IN6_ARE_ADDR_EQUAL(&a->v6.sin6_addr, &b->v6.sin6_addr);
     default:
         return a->len == b->len && memcmp(&a->local, &b->local, a->len) == 0;

@@ -27,8 +27,8 @@ struct addr {
 enum { ADDR_TEXT_SIZE = 128 };
 
 /*
- * "127.0.0.1:80", "[::1]:80", ":80" (every IPv6 and IPv4 address), "unix:/path". Numbers only, no names.
- * WEIR_E_ADDRESS when it is none of these.
+ * "127.0.0.1:80", "[::1]:80", ":80" (every IPv6 and IPv4 address), "unix:/path". Numbers only, no
+ * names. WEIR_E_ADDRESS when it is none of these.
  */
 enum weir_err addr_parse(struct weir_slice text, struct addr *ret_addr);
 

@@ -3,16 +3,16 @@
 #define IO_BACKEND_H
 
 /*
- * The world behind a worker: network and clock, as a vtable. epoll and (with the next step) io_uring
- * stand for the kernel, sim for a network in memory with a clock of its own.
+ * The world behind a worker: network and clock, as a vtable. epoll and (with the next step)
+ * io_uring stand for the kernel, sim for a network in memory with a clock of its own.
  *
  * The shape is io_uring's, because readiness can play completion but not the other way round:
  *
- *   receiving  lends a buffer. recv() gives bytes that are there and otherwise answers WEIR_E_AGAIN-like
- *              IO_NOTHING; from then on the socket is armed, and when something comes the reader is woken
- *              or the watch called.
- *   sending    takes slices that stay put until the send is done; the sender is woken then.
- *   watching   is an armed receive with nobody waiting: it costs no buffer and no system call.
+ *   receiving  lends a buffer. recv() gives bytes that are there and otherwise answers
+ * WEIR_E_AGAIN-like IO_NOTHING; from then on the socket is armed, and when something comes the
+ * reader is woken or the watch called. sending    takes slices that stay put until the send is
+ * done; the sender is woken then. watching   is an armed receive with nobody waiting: it costs no
+ * buffer and no system call.
  *
  * Calls that take a struct sock are made on the worker that owns it.
  */
@@ -48,7 +48,7 @@ struct send_op {
 };
 
 struct dial_options {
-    struct addr source; /* .len 0: the kernel's choice */
+    struct addr source;                                  /* .len 0: the kernel's choice */
     struct weir_span keepalive_idle, keepalive_interval; /* of TCP; idle 0: off */
     int keepalive_count;
 };
@@ -65,7 +65,8 @@ struct backend_ops {
     void (*close)(struct backend **backend);
 
     struct weir_time (*now)(struct backend *backend);
-    /* Waits until something happens, `until` at the latest, and delivers it; then now() has moved. */
+    /* Waits until something happens, `until` at the latest, and delivers it; then now() has moved.
+     */
     void (*poll)(struct backend *backend, struct weir_time until);
     /* Makes a poll that waits, or the next one, return. From any thread. */
     void (*interrupt)(struct backend *backend);
@@ -78,7 +79,8 @@ struct backend_ops {
     /* From now on sock->accepted() is called for each connection. */
     enum weir_err (*accept)(struct backend *backend, struct sock *listener);
 
-    /* Starts connecting. sock->writer is woken when sock->connecting is false; see sock->dial_result. */
+    /* Starts connecting. sock->writer is woken when sock->connecting is false; see
+     * sock->dial_result. */
     enum weir_err (*dial)(struct backend *backend, struct sock *sock, const struct addr *addr,
                           const struct dial_options *options);
     /* Makes a connected handle this worker's. */

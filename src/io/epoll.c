@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The epoll backend. Each descriptor is registered once, edge-triggered, and keeps flags of what the
- * kernel has announced: a receive is tried only while `readable` is up, and a receive that brings less
- * than was asked for lowers it, since the kernel announces again what comes later. An end that was
- * announced keeps it up, because no edge follows an end.
+ * The epoll backend. Each descriptor is registered once, edge-triggered, and keeps flags of what
+ * the kernel has announced: a receive is tried only while `readable` is up, and a receive that
+ * brings less than was asked for lowers it, since the kernel announces again what comes later. An
+ * end that was announced keeps it up, because no edge follows an end.
  *
  * A watch callback may close any socket, so close_sock() also takes the socket out of the events
  * of this poll that are still to be delivered.
@@ -144,8 +144,8 @@ static void deliver(struct sock *sock, uint32_t events)
 
 static void epoll_poll(struct backend *backend, struct weir_time until)
 {
-    int count = epoll_wait(backend->epoll, backend->events, EVENTS_PER_POLL,
-                           timeout_ms(backend, until));
+    int count =
+        epoll_wait(backend->epoll, backend->events, EVENTS_PER_POLL, timeout_ms(backend, until));
     must(count >= 0 || errno == EINTR);
     backend->event_count = count > 0 ? count : 0;
     for (int i = 0; i < backend->event_count; i++) {
@@ -229,12 +229,11 @@ static enum weir_err epoll_accept(struct backend *backend, struct sock *listener
     return err;
 }
 
-static enum weir_err epoll_dial(struct backend *backend, struct sock *sock,
-                                const struct addr *addr, const struct dial_options *options)
+static enum weir_err epoll_dial(struct backend *backend, struct sock *sock, const struct addr *addr,
+                                const struct dial_options *options)
 {
     TRY(kernel_dial(addr, options, &sock->handle, &sock->connecting));
-    enum weir_err err =
-        add(backend, sock, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    enum weir_err err = add(backend, sock, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (err) {
         close(sock->handle);
         return err;

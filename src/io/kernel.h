@@ -3,8 +3,8 @@
 #define IO_KERNEL_H
 
 /*
- * The system calls on sockets, with errno turned into weir_err in this one place. None waits. Shared by
- * the backends that stand for a kernel.
+ * The system calls on sockets, with errno turned into weir_err in this one place. None waits.
+ * Shared by the backends that stand for a kernel.
  */
 
 #include "io/backend.h"

@@ -3,9 +3,9 @@
 #define IO_LOOP_H
 
 /*
- * One worker's loop. A turn: run what is ready; wait for the world until the next timer; deliver what
- * it brought, the mail, and the timers that are due. Everything here belongs to the loop's thread
- * but loop_post() and loop_stop().
+ * One worker's loop. A turn: run what is ready; wait for the world until the next timer; deliver
+ * what it brought, the mail, and the timers that are due. Everything here belongs to the loop's
+ * thread but loop_post() and loop_stop().
  */
 
 #include "base/arena.h"
@@ -39,7 +39,8 @@ void loop_fini(struct loop *loop);
 
 /* Turns until loop_stop(); then what is ready is run once more. */
 void loop_run(struct loop *loop);
-/* One turn that waits `until` at the latest; for tests and for programs with a loop of their own. */
+/* One turn that waits `until` at the latest; for tests and for programs with a loop of their own.
+ */
 void loop_turn(struct loop *loop, struct weir_time until);
 /* Makes loop_run() return. From any thread. */
 void loop_stop(struct loop *loop);

@@ -127,8 +127,8 @@ enum weir_err sock_send(struct sock *sock, const struct weir_slice *slices, unsi
     op.result = WEIR_OK;
     for (unsigned i = 0; i < count; i++)
         if (slices[i].len > 0)
-            op.slices[op.count++] =
-                (struct iovec){.iov_base = (void *)(uintptr_t)slices[i].at, .iov_len = slices[i].len};
+            op.slices[op.count++] = (struct iovec){.iov_base = (void *)(uintptr_t)slices[i].at,
+                                                   .iov_len = slices[i].len};
     enum weir_err err = WEIR_OK;
     if (op.count > 0) {
         sock->loop->ops->send(sock, &op);

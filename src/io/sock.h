@@ -17,7 +17,7 @@ typedef void sock_accepted_fn(struct sock *listener, int handle, const struct ad
 
 struct sock {
     uint32_t magic;
-    int handle;         /* a descriptor; under sim the number of an end */
+    int handle; /* a descriptor; under sim the number of an end */
     struct loop *loop;
     void *backend_part; /* sim's and io_uring's own */
     struct co *reader, *writer;
@@ -28,7 +28,7 @@ struct sock {
     enum weir_err dial_result;
     bool connecting;
     bool readable, writable; /* epoll: a try may get somewhere */
-    bool ended;              /* the peer's end or an error has been announced; bytes may lie before it */
+    bool ended; /* the peer's end or an error has been announced; bytes may lie before it */
 };
 
 /* Listening. `accepted` is called in the loop, so it must not suspend. */
@@ -36,11 +36,10 @@ enum weir_err sock_accept(struct loop *loop, struct sock *sock, int handle,
                           sock_accepted_fn *accepted, void *owner);
 
 /*
- * Connects. WEIR_E_REFUSED, _UNREACHABLE, _NO_PORTS, _NO_DESCRIPTORS, _TIMEOUT, _CANCELED, _IO. On an error the
- * sock is closed.
+ * Connects. WEIR_E_REFUSED, _UNREACHABLE, _NO_PORTS, _NO_DESCRIPTORS, _TIMEOUT, _CANCELED, _IO. On
+ * an error the sock is closed.
  */
-WEIR_SUSPENDS enum weir_err sock_dial(struct loop *loop, struct sock *sock,
-                                      const struct addr *addr,
+WEIR_SUSPENDS enum weir_err sock_dial(struct loop *loop, struct sock *sock, const struct addr *addr,
                                       const struct dial_options *options,
                                       struct weir_time deadline);
 
@@ -54,21 +53,23 @@ enum weir_err sock_attach(struct loop *loop, struct sock *sock, int handle);
 WEIR_SUSPENDS enum weir_err sock_recv(struct sock *sock, struct weir_time deadline,
                                       struct iobuf **ret_buf);
 
-/* What is there now, without waiting. sock_recv_now() trusts announcements, sock_look() does not. */
+/* What is there now, without waiting. sock_recv_now() trusts announcements, sock_look() does not.
+ */
 enum io_got sock_recv_now(struct sock *sock, struct iobuf **ret_buf);
 enum io_got sock_look(struct sock *sock, struct iobuf **ret_buf);
 
 /*
  * Sends all of the slices (at most SEND_SLICES_MAX); their memory must stay until it returns.
- * *ret_sent (may be NULL) is how much went out, set on errors too. WEIR_E_RESET, _TIMEOUT, _CANCELED.
+ * *ret_sent (may be NULL) is how much went out, set on errors too. WEIR_E_RESET, _TIMEOUT,
+ * _CANCELED.
  */
 WEIR_SUSPENDS enum weir_err sock_send(struct sock *sock, const struct weir_slice *slices,
-                                      unsigned count, struct weir_time deadline,
-                                      size_t *ret_sent);
+                                      unsigned count, struct weir_time deadline, size_t *ret_sent);
 
 /*
  * From now on `watch` is called, in the loop, when something comes while nobody receives; NULL ends
- * that. It may come late, and without cause: look. What had come before is not reported: look first.
+ * that. It may come late, and without cause: look. What had come before is not reported: look
+ * first.
  */
 void sock_watch(struct sock *sock, sock_watch_fn *watch, void *owner);
 

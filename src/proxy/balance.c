@@ -26,11 +26,10 @@ static enum rank best_rank(const struct balance *balance, struct weir_time now, 
 }
 
 /*
- * Each candidate earns its weight, the richest is chosen and pays what all have earned: over one round
- * everyone is chosen as often as his weight says.
+ * Each candidate earns its weight, the richest is chosen and pays what all have earned: over one
+ * round everyone is chosen as often as his weight says.
  */
-struct balance_server *balance_pick(struct balance *balance, struct weir_time now,
-                                    uint64_t request)
+struct balance_server *balance_pick(struct balance *balance, struct weir_time now, uint64_t request)
 {
     enum rank rank = best_rank(balance, now, request);
     struct balance_server *best = NULL;

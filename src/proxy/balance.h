@@ -3,8 +3,8 @@
 #define PROXY_BALANCE_H
 
 /*
- * Which server of an upstream gets the next request: smooth weighted round robin, which spreads a heavy
- * server's turns among the others' instead of giving them in a row. A server that refused a
+ * Which server of an upstream gets the next request: smooth weighted round robin, which spreads a
+ * heavy server's turns among the others' instead of giving them in a row. A server that refused a
  * connection is left out for a while, unless all are. One worker's state; no clock of its own.
  */
 
@@ -27,8 +27,8 @@ struct balance {
 };
 
 /*
- * `request` is a number that is new for each request and the same for its further tries: servers that
- * it was given already come last. Never NULL.
+ * `request` is a number that is new for each request and the same for its further tries: servers
+ * that it was given already come last. Never NULL.
  */
 struct balance_server *balance_pick(struct balance *balance, struct weir_time now,
                                     uint64_t request);

@@ -3,9 +3,9 @@
 #define PROXY_OPTIONS_H
 
 /*
- * What a service is told to do. Plain structs, filled by whoever starts a service (the configuration,
- * the command line, a test) and read-only from then on; every pointer stays the filler's and must
- * outlive the service. *_init() fills in the defaults of contract.md section 3.
+ * What a service is told to do. Plain structs, filled by whoever starts a service (the
+ * configuration, the command line, a test) and read-only from then on; every pointer stays the
+ * filler's and must outlive the service. *_init() fills in the defaults of contract.md section 3.
  */
 
 #include "downstream/options.h"
@@ -20,21 +20,22 @@
 struct server_options {
     const char *text; /* as it was written, for messages */
     struct addr addr;
-    unsigned weight;  /* 1 to 1000 */
+    unsigned weight; /* 1 to 1000 */
 };
 
 /* When and how a request is tried again (pool.md section 8). */
 struct retry_options {
-    unsigned attempts;      /* more tries on other servers when connecting fails */
-    uint64_t body_buffer;   /* how much of a request's body is kept for a replay, bytes */
-    bool non_idempotent;    /* replay whatever the method is */
+    unsigned attempts;    /* more tries on other servers when connecting fails */
+    uint64_t body_buffer; /* how much of a request's body is kept for a replay, bytes */
+    bool non_idempotent;  /* replay whatever the method is */
 };
 
 struct upstream_options {
     const char *name;
     const struct server_options *servers;
     unsigned server_count; /* at least 1 */
-    const struct addr *bind_to; /* source addresses, one picked per server in turn; IPs without port */
+    const struct addr
+        *bind_to; /* source addresses, one picked per server in turn; IPs without port */
     unsigned bind_to_count;
     uint64_t group_key;
     enum peer_protocol protocol;
@@ -45,8 +46,8 @@ struct upstream_options {
 };
 
 struct route_options {
-    const char *host; /* lower case, without port; "*.example.com"; NULL: any */
-    const char *path; /* prefix, begins with '/'; NULL: any */
+    const char *host;  /* lower case, without port; "*.example.com"; NULL: any */
+    const char *path;  /* prefix, begins with '/'; NULL: any */
     unsigned upstream; /* index in service_options.upstreams */
 };
 

@@ -3,8 +3,8 @@
 #define PROXY_RELAY_H
 
 /*
- * Bodies from one side to the other. Back-pressure is simply not reading: a piece is received when the one
- * before it has been taken by the other side.
+ * Bodies from one side to the other. Back-pressure is simply not reading: a piece is received when
+ * the one before it has been taken by the other side.
  */
 
 #include "co/scope.h"
@@ -12,15 +12,16 @@
 #include "proxy/replay.h"
 #include "upstream/session.h"
 
-/* The request's body on its way up: a coroutine of its own beside the one that waits for the response. */
+/* The request's body on its way up: a coroutine of its own beside the one that waits for the
+ * response. */
 struct upload {
     struct exchange *exchange;
     struct session *session;
-    struct replay *replay;     /* what is sent first, and where what comes is kept; NULL: nowhere */
-    struct co *receiver;       /* who waits for the response; canceled when the client fails */
-    struct weir_time moved;    /* when a piece was passed last */
-    enum weir_err client_err;  /* why no more came from the client */
-    bool done;                 /* all was sent */
+    struct replay *replay;    /* what is sent first, and where what comes is kept; NULL: nowhere */
+    struct co *receiver;      /* who waits for the response; canceled when the client fails */
+    struct weir_time moved;   /* when a piece was passed last */
+    enum weir_err client_err; /* why no more came from the client */
+    bool done;                /* all was sent */
     struct scope scope;
 };
 
@@ -35,8 +36,8 @@ void upload_init(struct upload *upload, struct exchange *exchange, struct sessio
 enum weir_err upload_start(struct upload *upload);
 
 /*
- * Ends it, whether it is through or not. If the caller was canceled because of the client's error, that
- * cancellation is over then. `err` is what the caller's own work ended with; what comes back
+ * Ends it, whether it is through or not. If the caller was canceled because of the client's error,
+ * that cancellation is over then. `err` is what the caller's own work ended with; what comes back
  * is the error to be told: the client's, if that is what stopped the caller.
  */
 WEIR_SUSPENDS enum weir_err upload_end(struct upload *upload, enum weir_err err);
@@ -45,8 +46,8 @@ WEIR_SUSPENDS enum weir_err upload_end(struct upload *upload, enum weir_err err)
 WEIR_SUSPENDS enum weir_err relay_download(struct exchange *exchange, struct session *session);
 
 /*
- * Both ways until the server ends (RFC 9110 section 7.8); the client's end is passed on. Nothing passing
- * either way for `idle` ends it with WEIR_E_RESPONSE_TIMEOUT.
+ * Both ways until the server ends (RFC 9110 section 7.8); the client's end is passed on. Nothing
+ * passing either way for `idle` ends it with WEIR_E_RESPONSE_TIMEOUT.
  */
 WEIR_SUSPENDS enum weir_err relay_tunnel(struct exchange *exchange, struct session *session,
                                          struct weir_span idle);

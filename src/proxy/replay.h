@@ -3,8 +3,8 @@
 #define PROXY_REPLAY_H
 
 /*
- * The part of a request's body that has been received, kept so that it can be sent again. It is dropped
- * as soon as it cannot serve: when it grows over its limit, and when a response has begun.
+ * The part of a request's body that has been received, kept so that it can be sent again. It is
+ * dropped as soon as it cannot serve: when it grows over its limit, and when a response has begun.
  */
 
 #include "base/arena.h"

@@ -28,7 +28,8 @@ enum retry_verdict retry_decide(const struct retry_facts *facts)
                 facts->has_idempotency_key || facts->non_idempotent;
     if (!safe)
         return RETRY_NOT_IDEMPOTENT;
-    /* A stale connection costs no attempt: the next one is fresh, so there is one such try at most. */
+    /* A stale connection costs no attempt: the next one is fresh, so there is one such try at most.
+     */
     if (!facts->reused && facts->attempts >= facts->attempts_max)
         return RETRY_NOT_ATTEMPTS;
     return RETRY_FRESH;

@@ -3,37 +3,38 @@
 #define PROXY_RETRY_H
 
 /*
- * May a request that failed be tried again, and where? pool.md section 8 as a ladder: the first reason
- * that holds decides. Pure.
+ * May a request that failed be tried again, and where? pool.md section 8 as a ladder: the first
+ * reason that holds decides. Pure.
  */
 
 #include "http/head.h"
 #include <weir/err.h>
 
 enum retry_verdict {
-    RETRY_FRESH,              /* again, on a new connection to the same server */
-    RETRY_NEXT,               /* again, on another server */
-    RETRY_NOT_HEAD_SENT,      /* the client has a response head already */
-    RETRY_NOT_RECEIVED,       /* a byte of a response has come */
-    RETRY_NOT_FINAL,          /* this error does not go away by trying again */
-    RETRY_NOT_FRESH_BROKE,    /* the connection was new: no stale reuse, and it may have been processed */
-    RETRY_NOT_BODY_GONE,      /* the body is no longer whole */
-    RETRY_NOT_IDEMPOTENT,     /* it may have been processed, and twice is not once */
-    RETRY_NOT_ATTEMPTS,       /* tried often enough */
+    RETRY_FRESH,           /* again, on a new connection to the same server */
+    RETRY_NEXT,            /* again, on another server */
+    RETRY_NOT_HEAD_SENT,   /* the client has a response head already */
+    RETRY_NOT_RECEIVED,    /* a byte of a response has come */
+    RETRY_NOT_FINAL,       /* this error does not go away by trying again */
+    RETRY_NOT_FRESH_BROKE, /* the connection was new: no stale reuse, and it may have been processed
+                            */
+    RETRY_NOT_BODY_GONE,   /* the body is no longer whole */
+    RETRY_NOT_IDEMPOTENT,  /* it may have been processed, and twice is not once */
+    RETRY_NOT_ATTEMPTS,    /* tried often enough */
 };
 
 struct retry_facts {
     enum weir_err err;
-    bool connected;      /* a session was had; else connecting failed */
+    bool connected; /* a session was had; else connecting failed */
     bool head_sent;
     bool any_received;
-    bool any_sent;       /* a byte of the request was given to the connection */
+    bool any_sent; /* a byte of the request was given to the connection */
     bool reused;
-    bool body_whole;     /* what was sent of the body can be sent again */
+    bool body_whole; /* what was sent of the body can be sent again */
     bool has_idempotency_key;
     bool non_idempotent; /* the operator allows it */
     enum http_method method;
-    unsigned attempts;   /* further tries so far */
+    unsigned attempts; /* further tries so far */
     unsigned attempts_max;
 };
 

@@ -8,8 +8,9 @@
 #include "proxy/options.h"
 
 /*
- * NULL when no route fits. A host fits in any case and without its port; "*.example.com" fits every name
- * below example.com. A path fits segment by segment: "/v1" fits /v1, /v1/x and /v1?q, not /v10.
+ * NULL when no route fits. A host fits in any case and without its port; "*.example.com" fits every
+ * name below example.com. A path fits segment by segment: "/v1" fits /v1, /v1/x and /v1?q, not
+ * /v10.
  */
 const struct route_options *route_match(const struct service_options *service,
                                         const struct http_request *request);

@@ -2,8 +2,8 @@
 /*
  * One request from top to bottom: read this file first.
  *
- * serve() finds the route and tries servers until one has answered or the ladder of retry.c says no.
- * attempt() is one try: get a session, send the head, let a child send the body, wait for the
+ * serve() finds the route and tries servers until one has answered or the ladder of retry.c says
+ * no. attempt() is one try: get a session, send the head, let a child send the body, wait for the
  * response head. respond() gives the response to the client. Whatever happens, the session is
  * released once, and released means: kept if nothing speaks against it, else closed with a reason.
  */
@@ -38,8 +38,8 @@ struct serving {
 };
 
 /*
- * Starts sending the request. A body is left to a child that runs beside us, because a server may answer
- * before it has read everything.
+ * Starts sending the request. A body is left to a child that runs beside us, because a server may
+ * answer before it has read everything.
  */
 WEIR_SUSPENDS static enum weir_err send_request(struct serving *serving)
 {
@@ -130,8 +130,8 @@ static void count_retry(struct serving *serving, enum weir_err err, enum retry_v
 }
 
 /*
- * After a try that failed: gets everything ready for the next one and says what it wants, or answers
- * false.
+ * After a try that failed: gets everything ready for the next one and says what it wants, or
+ * answers false.
  */
 static bool prepare_retry(struct serving *serving, enum weir_err err, enum connector_want *ret_want)
 {
@@ -139,14 +139,14 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
     enum retry_verdict verdict = judge(serving, err);
     count_retry(serving, err, verdict);
     if (!serving->connected && weir_err_retry(err) == WEIR_RETRY_ANYWHERE)
-        balance_hold(serving->server, loop_deadline(service->loop,
-                                                    serving->upstream->options->fail_timeout));
+        balance_hold(serving->server,
+                     loop_deadline(service->loop, serving->upstream->options->fail_timeout));
     if (!retry_is_allowed(verdict))
         return false;
     if (verdict == RETRY_NEXT) {
         serving->connect_retries++;
-        serving->server = balance_pick(&serving->upstream->balance, loop_now(service->loop),
-                                       serving->number);
+        serving->server =
+            balance_pick(&serving->upstream->balance, loop_now(service->loop), serving->number);
         *ret_want = CONNECTOR_ANY;
         return true;
     }
@@ -195,10 +195,9 @@ static enum weir_err choose_upstream(struct serving *serving)
     if (!route)
         return WEIR_E_NO_ROUTE;
     serving->upstream = &service->upstreams[route->upstream];
-    serving->server = balance_pick(&serving->upstream->balance, loop_now(service->loop),
-                                   serving->number);
-    replay_init(&serving->replay, &exchange->arena,
-                serving->upstream->options->retry.body_buffer);
+    serving->server =
+        balance_pick(&serving->upstream->balance, loop_now(service->loop), serving->number);
+    replay_init(&serving->replay, &exchange->arena, serving->upstream->options->retry.body_buffer);
     return WEIR_OK;
 }
 
@@ -263,8 +262,8 @@ void serve(void *owner, struct exchange *exchange)
         err = WEIR_E_CLIENT_GONE;
     if (err)
         exchange_fail(exchange, err);
-    bool at_limit_closes = exchange->at_limit && serving.service->options->client.upstream_at_limit ==
-                                                     AT_LIMIT_CLOSE;
+    bool at_limit_closes =
+        exchange->at_limit && serving.service->options->client.upstream_at_limit == AT_LIMIT_CLOSE;
     must(scope_is_empty(&serving.upload.scope));
     session_release(&serving.session, !at_limit_closes);
     finish(&serving);

@@ -94,8 +94,8 @@ static void init_downstream(struct service *service, const struct service_parts 
     downstream_init(&service->downstream, &options);
 }
 
-enum weir_err service_open(const struct service_options *options,
-                           const struct service_parts *parts, struct service **ret_service)
+enum weir_err service_open(const struct service_options *options, const struct service_parts *parts,
+                           struct service **ret_service)
 {
     struct service *service = calloc(1, sizeof *service);
     if (!service)

@@ -3,8 +3,8 @@
 #define PROXY_SERVICE_H
 
 /*
- * One worker's part of a service: its clients, its pool, and the state of balancing. Two services never
- * share a connection, since each has its own pool.
+ * One worker's part of a service: its clients, its pool, and the state of balancing. Two services
+ * never share a connection, since each has its own pool.
  */
 
 #include "downstream/downstream.h"
@@ -20,16 +20,17 @@ struct service_stats {
     struct histogram duration;
 };
 
-/* What is told of one exchange when it is over: the access log's line. Valid during the call only. */
+/* What is told of one exchange when it is over: the access log's line. Valid during the call only.
+ */
 struct access_record {
     const struct service *service;
     const struct exchange *exchange;
     struct weir_span duration;
-    const char *upstream;  /* NULL: none was chosen */
-    const char *peer;      /* NULL: likewise */
-    bool connected;        /* `story` is true */
+    const char *upstream; /* NULL: none was chosen */
+    const char *peer;     /* NULL: likewise */
+    bool connected;       /* `story` is true */
     struct session_story story;
-    unsigned attempts;     /* how many times a server was asked for */
+    unsigned attempts; /* how many times a server was asked for */
 };
 
 typedef void access_log_fn(void *owner, const struct access_record *record);
@@ -61,8 +62,8 @@ struct service {
 };
 
 /* Makes this worker's part; the options must outlive it. WEIR_E_NO_MEMORY. */
-enum weir_err service_open(const struct service_options *options,
-                           const struct service_parts *parts, struct service **ret_service);
+enum weir_err service_open(const struct service_options *options, const struct service_parts *parts,
+                           struct service **ret_service);
 /* Every client must have gone (checked). Nulls the pointer. */
 void service_close(struct service **service);
 

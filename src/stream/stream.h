@@ -3,8 +3,8 @@
 #define STREAM_STREAM_H
 
 /*
- * Bytes in order, both ways: what a connection runs over. TCP and Unix sockets (socket.c), two ends in
- * memory (pair.c); TLS and custom transports come over the same vtable.
+ * Bytes in order, both ways: what a connection runs over. TCP and Unix sockets (socket.c), two ends
+ * in memory (pair.c); TLS and custom transports come over the same vtable.
  *
  * One coroutine receives and one sends at a time. A stream is made by its kind and ended with
  * stream_close(), which nulls the owner's pointer.
@@ -18,9 +18,9 @@ struct stream;
 typedef void stream_watch_fn(struct stream *stream, void *owner);
 
 enum stream_state {
-    STREAM_QUIET, /* nothing to read: healthy */
-    STREAM_BYTES, /* bytes lie there */
-    STREAM_ENDED, /* the peer has sent its end */
+    STREAM_QUIET,  /* nothing to read: healthy */
+    STREAM_BYTES,  /* bytes lie there */
+    STREAM_ENDED,  /* the peer has sent its end */
     STREAM_BROKEN, /* reset, or an error */
 };
 
@@ -48,16 +48,16 @@ struct stream {
  * Waits for bytes: *ret_buf holds at least one and is the caller's, to be given back with
  * iobuf_give(&stream->loop->bufs, ...). WEIR_E_EOF, _RESET, _TIMEOUT, _CANCELED, _NO_MEMORY.
  */
-WEIR_SUSPENDS static inline enum weir_err stream_recv(struct stream *stream,
-                                                      struct weir_time deadline,
-                                                      struct iobuf **ret_buf)
+WEIR_SUSPENDS static inline enum weir_err
+stream_recv(struct stream *stream, struct weir_time deadline, struct iobuf **ret_buf)
 {
     return stream->ops->recv(stream, deadline, ret_buf);
 }
 
 /*
- * Sends all of the slices, whose memory must stay until it returns; at most SEND_SLICES_MAX of them.
- * *ret_sent (may be NULL) is how many bytes were taken, also on an error. WEIR_E_RESET, _TIMEOUT, _CANCELED.
+ * Sends all of the slices, whose memory must stay until it returns; at most SEND_SLICES_MAX of
+ * them. *ret_sent (may be NULL) is how many bytes were taken, also on an error. WEIR_E_RESET,
+ * _TIMEOUT, _CANCELED.
  */
 WEIR_SUSPENDS static inline enum weir_err stream_send(struct stream *stream,
                                                       const struct weir_slice *slices,
@@ -68,15 +68,17 @@ WEIR_SUSPENDS static inline enum weir_err stream_send(struct stream *stream,
 }
 
 /*
- * What is there to read now, without waiting. With `ask` the kernel is asked even where it announced
- * nothing (the look at checkout). *ret_buf (the caller's to give back) is set for STREAM_BYTES only.
+ * What is there to read now, without waiting. With `ask` the kernel is asked even where it
+ * announced nothing (the look at checkout). *ret_buf (the caller's to give back) is set for
+ * STREAM_BYTES only.
  */
 static inline enum stream_state stream_look(struct stream *stream, bool ask, struct iobuf **ret_buf)
 {
     return stream->ops->look(stream, ask, ret_buf);
 }
 
-/* Whether the peer's end has been announced, whether or not all before it has been read. No call. */
+/* Whether the peer's end has been announced, whether or not all before it has been read. No call.
+ */
 static inline bool stream_peer_ended(const struct stream *stream)
 {
     return stream->ops->peer_ended(stream);

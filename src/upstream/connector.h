@@ -13,7 +13,8 @@ enum connector_want {
 };
 
 /*
- * *ret_session goes back with session_release(). Errors as pool_dial(). Suspends only when it must dial.
+ * *ret_session goes back with session_release(). Errors as pool_dial(). Suspends only when it must
+ * dial.
  */
 WEIR_SUSPENDS enum weir_err connector_get(struct pool *pool, const struct peer *peer,
                                           enum connector_want want, struct weir_time deadline,

@@ -25,8 +25,8 @@ enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
         .keepalive_count = options->tcp.keepalive_count,
     };
     struct stream *stream = NULL;
-    enum weir_err err = socket_stream_dial(streams, &options->addr, &how,
-                                           weir_time_min(limit, deadline), &stream);
+    enum weir_err err =
+        socket_stream_dial(streams, &options->addr, &how, weir_time_min(limit, deadline), &stream);
     if (err)
         return err == WEIR_E_TIMEOUT ? WEIR_E_CONNECT_TIMEOUT : err;
     err = check_address(stream, peer);

@@ -3,8 +3,8 @@
 #define UPSTREAM_KEY_H
 
 /*
- * Everything in a peer that makes two connections interchangeable (pool.md section 1), as one run of
- * bytes. The hash only finds; the bytes decide. Fields are written in a fixed order with their
+ * Everything in a peer that makes two connections interchangeable (pool.md section 1), as one run
+ * of bytes. The hash only finds; the bytes decide. Fields are written in a fixed order with their
  * lengths, so that two different keys never have the same bytes.
  */
 
@@ -25,7 +25,8 @@ void key_make(const struct peer_options *options, struct key *ret_key);
 
 bool key_equal(const struct key *a, const struct key *b);
 
-/* For tests: every key made from now on has the same hash, so that only the bytes tell them apart. */
+/* For tests: every key made from now on has the same hash, so that only the bytes tell them apart.
+ */
 void key_force_collisions(bool force);
 
 #endif

@@ -15,13 +15,14 @@ enum peer_protocol { PEER_HTTP1 };
 
 /* How long things may take and how often a connection may be used. */
 struct peer_limits {
-    struct weir_span connection_timeout;       /* one attempt to connect */
-    struct weir_span total_connection_timeout; /* connecting and what comes before the first request */
-    struct weir_span read_timeout;             /* from one receive to the next */
-    struct weir_span write_timeout;            /* from one send to the next */
-    struct weir_span idle_timeout;             /* 0: no pooling */
-    struct weir_span max_connection_age;       /* WEIR_FOREVER: none */
-    uint64_t max_requests_per_connection;      /* 0: none */
+    struct weir_span connection_timeout; /* one attempt to connect */
+    struct weir_span
+        total_connection_timeout;         /* connecting and what comes before the first request */
+    struct weir_span read_timeout;        /* from one receive to the next */
+    struct weir_span write_timeout;       /* from one send to the next */
+    struct weir_span idle_timeout;        /* 0: no pooling */
+    struct weir_span max_connection_age;  /* WEIR_FOREVER: none */
+    uint64_t max_requests_per_connection; /* 0: none */
 };
 
 struct peer_tcp {
@@ -30,7 +31,7 @@ struct peer_tcp {
 };
 
 struct peer_options {
-    const char *upstream; /* the name of its group, for logs and metrics; outlives the peer */
+    const char *upstream;     /* the name of its group, for logs and metrics; outlives the peer */
     unsigned upstream_number; /* which of its pool's upstream_stats counts it */
     struct addr addr;
     struct addr source; /* bind_to; .len 0: none */

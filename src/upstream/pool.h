@@ -3,17 +3,16 @@
 #define UPSTREAM_POOL_H
 
 /*
- * One worker's part of a service's pool: every connection of the service that this worker owns, idle
- * or in use.
+ * One worker's part of a service's pool: every connection of the service that this worker owns,
+ * idle or in use.
  *
- * Vocabulary   take: an idle connection leaves the pool for a session. put: it comes back. A key has
- *              one struct pool_key while the pool lives, with its idle connections, the one released
- *              last first. All idle ones stand in pool.idle too, the one released first at the front.
- * Invariants   opened - closed = idle + in use, per key and in all; idle <= size; an idle connection
- *              holds no buffer and nobody reads from it; each has one owner at every moment.
- *              pool_audit() checks them.
- * Life         dial -> in use -> put? -> idle -> take -> in use ... -> close with a reason. Each close is
- *              counted once, here.
+ * Vocabulary   take: an idle connection leaves the pool for a session. put: it comes back. A key
+ * has one struct pool_key while the pool lives, with its idle connections, the one released last
+ * first. All idle ones stand in pool.idle too, the one released first at the front. Invariants
+ * opened - closed = idle + in use, per key and in all; idle <= size; an idle connection holds no
+ * buffer and nobody reads from it; each has one owner at every moment. pool_audit() checks them.
+ * Life         dial -> in use -> put? -> idle -> take -> in use ... -> close with a reason. Each
+ * close is counted once, here.
  */
 
 #include "base/map.h"
@@ -63,36 +62,37 @@ void pool_fini(struct pool *pool);
 void pool_drain(struct pool *pool);
 
 /*
- * An idle connection for this peer that is alive, the one released last first; dead ones that are met
- * are closed and counted. NULL when there is none. It is in use then, and the caller's.
+ * An idle connection for this peer that is alive, the one released last first; dead ones that are
+ * met are closed and counted. NULL when there is none. It is in use then, and the caller's.
  */
 struct conn *pool_take(struct pool *pool, const struct peer *peer);
 
 /*
- * A new connection. WEIR_E_REFUSED, _UNREACHABLE, _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _CANCELED, ...;
- * each is counted.
+ * A new connection. WEIR_E_REFUSED, _UNREACHABLE, _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS,
+ * _CANCELED, ...; each is counted.
  */
 WEIR_SUSPENDS enum weir_err pool_dial(struct pool *pool, const struct peer *peer,
                                       struct weir_time deadline, struct conn **ret_conn);
 
 /*
- * Gives a connection back that may be kept: its session has read and written all and found no reason
- * against it. The look at release happens here. Nulls *conn.
+ * Gives a connection back that may be kept: its session has read and written all and found no
+ * reason against it. The look at release happens here. Nulls *conn.
  */
 void pool_put(struct conn **conn, struct keep_facts *facts);
 
-/* Closes a connection, for a reason that is counted; with a reset when a FIN could pass for an end. */
+/* Closes a connection, for a reason that is counted; with a reset when a FIN could pass for an end.
+ */
 void pool_close(struct conn **conn, enum close_reason reason, bool reset);
 
 /*
  * Closes the idle connections of this peer's key that are no younger than `age` allows: those
- * released at `released` or before. For after one of them broke under a request (pool.md section 8).
+ * released at `released` or before. For after one of them broke under a request (pool.md section
+ * 8).
  */
 void pool_close_idle_since(struct pool *pool, const struct peer *peer, struct weir_time released);
 
 /* Bytes that nobody had asked for: counted by place, logged escaped. */
-void pool_note_unexpected(const struct conn *conn, enum data_place place,
-                          struct weir_slice bytes);
+void pool_note_unexpected(const struct conn *conn, enum data_place place, struct weir_slice bytes);
 
 /* Checks every invariant by walking over everything. */
 void pool_audit(const struct pool *pool);

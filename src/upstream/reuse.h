@@ -3,8 +3,8 @@
 #define UPSTREAM_REUSE_H
 
 /*
- * May a connection be kept after an exchange, and for how long? Pure: what happened goes in as facts, the
- * first reason not to keep comes out.
+ * May a connection be kept after an exchange, and for how long? Pure: what happened goes in as
+ * facts, the first reason not to keep comes out.
  */
 
 #include <weir/time.h>
@@ -33,8 +33,8 @@ struct keep_facts {
     bool response_close;
     bool http10_no_keepalive;
     bool has_keepalive_timeout, has_keepalive_max;
-    uint64_t keepalive_timeout_s; /* of the response's Keep-Alive field */
-    uint64_t keepalive_max;       /* more requests that the server allows */
+    uint64_t keepalive_timeout_s;    /* of the response's Keep-Alive field */
+    uint64_t keepalive_max;          /* more requests that the server allows */
     uint64_t requests, max_requests; /* max 0: none */
     struct weir_span age, max_age;
     bool is_private;
@@ -50,8 +50,8 @@ struct keep_facts {
 enum keep keep_decide(const struct keep_facts *facts);
 
 /*
- * How long it may rest: the least of idle_timeout and the server's Keep-Alive timeout less a margin of
- * one second or a tenth, the larger. WEIR_FOREVER without either.
+ * How long it may rest: the least of idle_timeout and the server's Keep-Alive timeout less a margin
+ * of one second or a tenth, the larger. WEIR_FOREVER without either.
  */
 struct weir_span keep_rest(const struct keep_facts *facts);
 

@@ -3,13 +3,14 @@
 #define UPSTREAM_SESSION_H
 
 /*
- * One HTTP exchange on an upstream connection: what a caller gets from a connector, uses and releases.
- * Over HTTP/1 it has the connection for itself. The order is: send_head, then the body's pieces if
- * there is one, and from another coroutine or afterwards recv_head (again after each interim head),
- * the response's pieces, release. One coroutine sends, one receives.
+ * One HTTP exchange on an upstream connection: what a caller gets from a connector, uses and
+ * releases. Over HTTP/1 it has the connection for itself. The order is: send_head, then the body's
+ * pieces if there is one, and from another coroutine or afterwards recv_head (again after each
+ * interim head), the response's pieces, release. One coroutine sends, one receives.
  *
  * Errors are those of err.def: WEIR_E_RESET and _EOF for a connection that broke before a response,
- * _RESPONSE_TIMEOUT, _RESPONSE_MALFORMED and its kin, _RESPONSE_INCOMPLETE, _UPSTREAM_WRITE_TIMEOUT, _CANCELED.
+ * _RESPONSE_TIMEOUT, _RESPONSE_MALFORMED and its kin, _RESPONSE_INCOMPLETE,
+ * _UPSTREAM_WRITE_TIMEOUT, _CANCELED.
  */
 
 #include "http/framing.h"
@@ -46,10 +47,11 @@ struct session {
     const struct session_ops *ops;
     struct conn *conn;
     struct session_story story;
-    struct weir_time released_before; /* when its connection was last released, if it is a reused one */
-    bool any_sent;     /* something of the request was given to the connection */
-    bool any_received; /* a byte of a response has come */
-    bool request_sent; /* the request was taken to its end */
+    struct weir_time
+        released_before; /* when its connection was last released, if it is a reused one */
+    bool any_sent;       /* something of the request was given to the connection */
+    bool any_received;   /* a byte of a response has come */
+    bool request_sent;   /* the request was taken to its end */
 };
 
 /*
@@ -77,8 +79,8 @@ WEIR_SUSPENDS static inline enum weir_err session_send_piece(struct session *ses
 }
 
 /*
- * Waits for a response head, an interim one (1xx) included: then call it again. The head's slices are
- * valid until the next call that receives.
+ * Waits for a response head, an interim one (1xx) included: then call it again. The head's slices
+ * are valid until the next call that receives.
  */
 WEIR_SUSPENDS static inline enum weir_err session_recv_head(struct session *session,
                                                             struct http_response *ret_response,
@@ -95,19 +97,19 @@ static inline bool session_has_piece(const struct session *session)
 
 /*
  * Waits for a piece of the response's body, until the read timeout or `deadline` (WEIR_NEVER: the
- * timeout alone). It is valid until the next call that receives. After the last one there is nothing.
+ * timeout alone). It is valid until the next call that receives. After the last one there is
+ * nothing.
  */
-WEIR_SUSPENDS static inline enum weir_err session_recv_piece(struct session *session,
-                                                             struct weir_time deadline,
-                                                             struct http_piece *ret_piece)
+WEIR_SUSPENDS static inline enum weir_err
+session_recv_piece(struct session *session, struct weir_time deadline, struct http_piece *ret_piece)
 {
     return session->ops->recv_piece(session, deadline, ret_piece);
 }
 
 /*
- * Ends the session, whatever state it is in, and nulls the pointer; NULL is fine. The connection goes back
- * to the pool if `keep` and nothing speaks against it; else it is closed. The reason is counted. Never
- * suspends; nobody may be in a call on the session.
+ * Ends the session, whatever state it is in, and nulls the pointer; NULL is fine. The connection
+ * goes back to the pool if `keep` and nothing speaks against it; else it is closed. The reason is
+ * counted. Never suspends; nobody may be in a call on the session.
  */
 static inline void session_release(struct session **session, bool keep)
 {

@@ -98,8 +98,7 @@ static enum weir_err h1_recv_head(struct session *session, struct http_response 
     if (err)
         return head_error(self, err);
     session->any_received = true;
-    enum h1_fault fault =
-        framing_of_response(ret_response, self->method, &self->response_framing);
+    enum h1_fault fault = framing_of_response(ret_response, self->method, &self->response_framing);
     if (fault != H1_FAULT_NONE)
         return h1_fault_response_err(fault);
     if (is_uncalled_switch(self, ret_response))

@@ -14,15 +14,16 @@ struct session_h1 {
     struct h1_out out;
     struct fields *trailers; /* for a chunked response; the session's own */
     enum http_method method;
-    bool sent_close;         /* our request said Connection: close */
+    bool sent_close; /* our request said Connection: close */
     bool asked_upgrade;
-    bool head_received;      /* a final one */
+    bool head_received; /* a final one */
     uint8_t response_minor;
     struct http_framing response_framing;
     struct http_persistence persistence;
 };
 
-/* Makes a session of a connection in use, which is the session's then. WEIR_E_NO_MEMORY closes it. */
+/* Makes a session of a connection in use, which is the session's then. WEIR_E_NO_MEMORY closes it.
+ */
 enum weir_err session_h1_open(struct conn **conn, const struct session_story *story,
                               struct session **ret_session);
 

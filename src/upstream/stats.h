@@ -3,8 +3,8 @@
 #define UPSTREAM_STATS_H
 
 /*
- * What one worker counts for one upstream of one service. Written by that worker alone, read by whoever
- * prints /metrics. Reasons are indexes into the tables that name them.
+ * What one worker counts for one upstream of one service. Written by that worker alone, read by
+ * whoever prints /metrics. Reasons are indexes into the tables that name them.
  */
 
 #include "base/stat.h"

@@ -161,7 +161,7 @@ TEST(a_client_without_address)
 
 TEST(a_request_can_be_too_full)
 {
-    char text[8192] = "GET / HTTP/1.1\r\nHost: h\r\n";
+    static char text[8192] = "GET / HTTP/1.1\r\nHost: h\r\n";
     start();
     for (int i = 1; i < FIELDS_MAX - 4; i++)
         strcat(text, "a: b\r\n");
@@ -250,7 +250,7 @@ TEST(via_tells_the_version_that_came)
 
 TEST(a_response_can_be_too_full)
 {
-    char text[8192] = "HTTP/1.1 200 OK\r\n";
+    static char text[8192] = "HTTP/1.1 200 OK\r\n";
     start();
     for (int i = 0; i < FIELDS_MAX; i++)
         strcat(text, "a: b\r\n");
