@@ -49,7 +49,8 @@ static enum weir_err body_error(enum weir_err err)
     }
 }
 
-static enum weir_err h1_recv_piece(struct exchange *exchange, struct http_piece *ret_piece)
+WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct exchange *exchange,
+                                                 struct http_piece *ret_piece)
 {
     struct client *client = client_of(exchange);
     const struct client_options *options = client->downstream->client;
@@ -153,14 +154,15 @@ static enum weir_err after_send(struct exchange *exchange, enum weir_err err)
     return err == WEIR_E_RESET ? WEIR_E_CLIENT_GONE : err;
 }
 
-static enum weir_err h1_flush(struct exchange *exchange)
+WEIR_SUSPENDS static enum weir_err h1_flush(struct exchange *exchange)
 {
     struct client *client = client_of(exchange);
     struct weir_time deadline = deadline_of(client, client->downstream->client->write_timeout);
     return after_send(exchange, h1_out_flush(&client->out, deadline));
 }
 
-static enum weir_err h1_send_piece(struct exchange *exchange, const struct http_piece *piece)
+WEIR_SUSPENDS static enum weir_err h1_send_piece(struct exchange *exchange,
+                                                 const struct http_piece *piece)
 {
     struct client *client = client_of(exchange);
     struct weir_time deadline = deadline_of(client, client->downstream->client->write_timeout);

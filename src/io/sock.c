@@ -101,7 +101,8 @@ enum io_got sock_look(struct sock *sock, struct iobuf **ret_buf)
 }
 
 /* Waits for the send that the backend holds; a send that is given up is still waited for. */
-static enum weir_err finish_send(struct sock *sock, struct send_op *op, struct weir_time deadline)
+WEIR_SUSPENDS static enum weir_err finish_send(struct sock *sock, struct send_op *op,
+                                               struct weir_time deadline)
 {
     sock->writer = co_self();
     enum weir_err err = WEIR_OK;

@@ -105,8 +105,8 @@ static enum stream_state take(struct pair_end *self, struct iobuf **ret_buf)
     return STREAM_BYTES;
 }
 
-static enum weir_err pair_recv(struct stream *stream, struct weir_time deadline,
-                               struct iobuf **ret_buf)
+WEIR_SUSPENDS static enum weir_err pair_recv(struct stream *stream, struct weir_time deadline,
+                                             struct iobuf **ret_buf)
 {
     struct pair_end *self = of(stream);
     must(!self->reader);
@@ -128,7 +128,7 @@ static enum weir_err pair_recv(struct stream *stream, struct weir_time deadline,
     }
 }
 
-static enum weir_err wait_for_room(struct pair_end *self, struct weir_time deadline)
+WEIR_SUSPENDS static enum weir_err wait_for_room(struct pair_end *self, struct weir_time deadline)
 {
     const struct pair_end *to = self->other;
     for (;;) {
@@ -177,8 +177,8 @@ static size_t put(struct pair_end *to, struct weir_slice bytes)
     return count;
 }
 
-static enum weir_err send_slice(struct pair_end *self, struct weir_slice slice,
-                                struct weir_time deadline, size_t *sent_bytes)
+WEIR_SUSPENDS static enum weir_err send_slice(struct pair_end *self, struct weir_slice slice,
+                                              struct weir_time deadline, size_t *sent_bytes)
 {
     while (slice.len > 0) {
         TRY(wait_for_room(self, deadline));
@@ -192,8 +192,9 @@ static enum weir_err send_slice(struct pair_end *self, struct weir_slice slice,
     return WEIR_OK;
 }
 
-static enum weir_err pair_send(struct stream *stream, const struct weir_slice *slices,
-                               unsigned count, struct weir_time deadline, size_t *ret_sent)
+WEIR_SUSPENDS static enum weir_err pair_send(struct stream *stream, const struct weir_slice *slices,
+                                             unsigned count, struct weir_time deadline,
+                                             size_t *ret_sent)
 {
     struct pair_end *self = of(stream);
     must(!self->writer && count <= SEND_SLICES_MAX);

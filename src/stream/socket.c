@@ -17,14 +17,15 @@ static struct socket_stream *of(struct stream *stream)
     return container_of(stream, struct socket_stream, stream);
 }
 
-static enum weir_err socket_recv(struct stream *stream, struct weir_time deadline,
-                                 struct iobuf **ret_buf)
+WEIR_SUSPENDS static enum weir_err socket_recv(struct stream *stream, struct weir_time deadline,
+                                               struct iobuf **ret_buf)
 {
     return sock_recv(&of(stream)->sock, deadline, ret_buf);
 }
 
-static enum weir_err socket_send(struct stream *stream, const struct weir_slice *slices,
-                                 unsigned count, struct weir_time deadline, size_t *ret_sent)
+WEIR_SUSPENDS static enum weir_err socket_send(struct stream *stream,
+                                               const struct weir_slice *slices, unsigned count,
+                                               struct weir_time deadline, size_t *ret_sent)
 {
     return sock_send(&of(stream)->sock, slices, count, deadline, ret_sent);
 }

@@ -42,13 +42,14 @@ static enum weir_err after_send(struct session_h1 *self, enum weir_err err)
     return err == WEIR_E_TIMEOUT ? WEIR_E_UPSTREAM_WRITE_TIMEOUT : err;
 }
 
-static enum weir_err h1_flush(struct session *session)
+WEIR_SUSPENDS static enum weir_err h1_flush(struct session *session)
 {
     struct session_h1 *self = of(session);
     return after_send(self, h1_out_flush(&self->out, write_deadline(self)));
 }
 
-static enum weir_err h1_send_piece(struct session *session, const struct http_piece *piece)
+WEIR_SUSPENDS static enum weir_err h1_send_piece(struct session *session,
+                                                 const struct http_piece *piece)
 {
     struct session_h1 *self = of(session);
     return after_send(self, h1_out_piece(&self->out, piece, write_deadline(self)));
@@ -89,8 +90,9 @@ static enum weir_err head_error(struct session_h1 *self, enum weir_err err)
     return err == WEIR_E_TIMEOUT ? WEIR_E_RESPONSE_TIMEOUT : err;
 }
 
-static enum weir_err h1_recv_head(struct session *session, struct http_response *ret_response,
-                                  struct http_framing *ret_framing)
+WEIR_SUSPENDS static enum weir_err h1_recv_head(struct session *session,
+                                                struct http_response *ret_response,
+                                                struct http_framing *ret_framing)
 {
     struct session_h1 *self = of(session);
     h1_wire_drop_head(&self->wire);
@@ -115,8 +117,8 @@ static bool h1_has_piece(const struct session *session)
     return h1_wire_body_done(&self->wire) || h1_wire_has_bytes(&self->wire);
 }
 
-static enum weir_err h1_recv_piece(struct session *session, struct weir_time deadline,
-                                   struct http_piece *ret_piece)
+WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct session *session, struct weir_time deadline,
+                                                 struct http_piece *ret_piece)
 {
     struct session_h1 *self = of(session);
     h1_wire_drop_head(&self->wire);
