@@ -69,8 +69,8 @@ static void remove_stale_path(const struct addr *addr)
         close(probe);
 }
 
-enum weir_err kernel_listen(const struct addr *addr, const struct listen_options *options,
-                            int *ret_handle)
+static enum weir_err listen_on(const struct addr *addr, const struct listen_options *options,
+                               int *ret_handle)
 {
     int handle = open_socket(addr);
     if (handle < 0)
@@ -91,6 +91,28 @@ enum weir_err kernel_listen(const struct addr *addr, const struct listen_options
     }
     *ret_handle = handle;
     return WEIR_OK;
+}
+
+/* "Every address", where this kernel has no IPv6: every address of IPv4. */
+static bool is_any_without_ipv6(const struct addr *addr, struct addr *ret_v4)
+{
+    if (addr->any.sa_family != AF_INET6 || !IN6_IS_ADDR_UNSPECIFIED(&addr->v6.sin6_addr))
+        return false;
+    int probe = open_socket(addr);
+    if (probe >= 0)
+        close(probe);
+    if (probe >= 0 || errno != EAFNOSUPPORT)
+        return false;
+    *ret_v4 = (struct addr){.len = sizeof ret_v4->v4, .v4 = {.sin_family = AF_INET}};
+    addr_set_port(ret_v4, addr_port(addr));
+    return true;
+}
+
+enum weir_err kernel_listen(const struct addr *addr, const struct listen_options *options,
+                            int *ret_handle)
+{
+    struct addr v4;
+    return listen_on(is_any_without_ipv6(addr, &v4) ? &v4 : addr, options, ret_handle);
 }
 
 enum weir_err kernel_bound(int handle, struct addr *ret_addr)
