@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/build.h"
+
+#include "base/slice.h"
+#include "config/address.h"
+#include "config/suggest.h"
+
+#include <string.h>
+
+/* A name or an address that only one may have, and where it is. */
+struct claim {
+    struct claim *next;
+    struct position position;
+    const char *name;
+    struct addr addr;
+};
+
+static void claim_add(struct building *building, struct claim **claims, struct claim claim)
+{
+    struct claim *copy = memory_alloc(building->memory, sizeof *copy);
+    if (!copy)
+        return;
+    *copy = claim;
+    copy->next = *claims;
+    *claims = copy;
+}
+
+static void claim_name(struct building *building, const struct yaml_node *node, const char *name)
+{
+    for (const struct claim *at = building->names; at; at = at->next)
+        if (strcmp(at->name, name) == 0) {
+            report_error(building->report, node->position,
+                         "a service called '%s' is in line %u already", name, at->position.line);
+            return;
+        }
+    claim_add(building, &building->names, (struct claim){.position = node->position, .name = name});
+}
+
+/* Port 0 is another port each time, so it may be there as often as one likes. */
+static void claim_address(struct building *building, struct position position,
+                          const struct addr *addr)
+{
+    char text[ADDR_TEXT_SIZE];
+    if (addr->len == 0 || (!addr_is_local(addr) && addr_port(addr) == 0))
+        return;
+    for (const struct claim *at = building->addresses; at; at = at->next)
+        if (addr_equal(&at->addr, addr)) {
+            report_error(building->report, position, "%s is listened on in line %u already",
+                         addr_print(addr, text), at->position.line);
+            return;
+        }
+    claim_add(building, &building->addresses, (struct claim){.position = position, .addr = *addr});
+}
+
+static void build_listeners(struct building *building, const struct yaml_node *list,
+                            struct service_options *options)
+{
+    struct addr *addresses = memory_array(building->memory, list->entry_count, sizeof *addresses);
+    if (!addresses)
+        return;
+    options->listen = addresses;
+    for (const struct yaml_entry *at = list->entries; at; at = at->next) {
+        struct listener_values values = {0};
+        if (at->value->type == YAML_SCALAR)
+            address_read(building->report, at->value->position, at->value->text, ADDRESS_LISTEN,
+                         &values.address);
+        else
+            schema_read(building->report, building->memory, SECTION_LISTENER, at->value, &values);
+        claim_address(building, at->value->position, &values.address);
+        addresses[options->listen_count++] = values.address;
+    }
+}
+
+static void build_upstreams(struct building *building, const struct yaml_node *map,
+                            struct service_options *options)
+{
+    struct upstream_options *upstreams =
+        memory_array(building->memory, map->entry_count, sizeof *upstreams);
+    if (!upstreams)
+        return;
+    options->upstreams = upstreams;
+    const struct schema_key name_key = {.name = "the name of an upstream", .type = TYPE_NAME};
+    for (const struct yaml_entry *at = map->entries; at; at = at->next) {
+        if (schema_is_extension(at->key->text))
+            continue;
+        const char *name = "";
+        schema_read_value(building->report, building->memory, &name_key, at->key, &name);
+        build_upstream(building, name, at->value, &upstreams[options->upstream_count++]);
+    }
+}
+
+/* The index of the upstream that a route names. */
+static unsigned find_upstream(struct building *building, const struct service_options *options,
+                              const struct yaml_node *route, const char *name)
+{
+    const struct yaml_entry *entry = yaml_find(route, SLICE("upstream"));
+    struct suggestion suggestion;
+    char meant[SUGGEST_TEXT_SIZE];
+    suggest_init(&suggestion, slice_str(name));
+    for (unsigned i = 0; i < options->upstream_count; i++) {
+        if (strcmp(options->upstreams[i].name, name) == 0)
+            return i;
+        suggest_look(&suggestion, slice_str(options->upstreams[i].name));
+    }
+    report_error(building->report, entry->value->position, "there is no upstream '%s'%s", name,
+                 suggest_print(&suggestion, meant));
+    return 0;
+}
+
+static bool matches_everything(const struct yaml_node *route)
+{
+    const struct yaml_entry *path = yaml_find(route, SLICE("path"));
+    return route->type == YAML_MAPPING && !yaml_find(route, SLICE("host")) &&
+           (!path || slice_equal(path->value->text, SLICE("/")));
+}
+
+static void build_routes(struct building *building, const struct yaml_node *list,
+                         struct service_options *options)
+{
+    struct route_options *routes =
+        memory_array(building->memory, list->entry_count, sizeof *routes);
+    if (!routes)
+        return;
+    options->routes = routes;
+    const struct yaml_node *last = NULL; /* the route that leaves nothing to those after it */
+    for (const struct yaml_entry *at = list->entries; at; at = at->next) {
+        struct route_values values = {0};
+        struct route_options *route = &routes[options->route_count++];
+        schema_read(building->report, building->memory, SECTION_ROUTE, at->value, &values);
+        *route = (struct route_options){.host = values.host, .path = values.path};
+        if (values.upstream)
+            route->upstream = find_upstream(building, options, at->value, values.upstream);
+        if (last)
+            report_warning(building->report, at->value->position,
+                           "never used: the route in line %u takes everything",
+                           last->position.line);
+        else if (matches_everything(at->value))
+            last = at->value;
+    }
+}
+
+static void warn_of_unused(struct building *building, const struct yaml_node *map,
+                           const struct service_options *options)
+{
+    unsigned index = 0;
+    for (const struct yaml_entry *at = map->entries; at; at = at->next) {
+        if (schema_is_extension(at->key->text))
+            continue;
+        const char *name = options->upstreams[index].name;
+        bool is_used = *name == '\0'; /* a wrong name has been told already */
+        for (unsigned i = 0; i < options->route_count; i++)
+            is_used |= options->routes[i].upstream == index;
+        if (!is_used)
+            report_warning(building->report, at->key->position, "no route names the upstream '%s'",
+                           name);
+        index++;
+    }
+}
+
+/* `upstream`, the short way to say that everything goes to one place. */
+static void build_only_upstream(struct building *building, const struct yaml_node *node,
+                                struct service_options *options)
+{
+    struct upstream_options *upstream = memory_alloc(building->memory, sizeof *upstream);
+    struct route_options *route = memory_alloc(building->memory, sizeof *route);
+    if (!upstream || !route)
+        return;
+    build_upstream(building, BUILD_ONLY_UPSTREAM, node, upstream);
+    options->upstreams = upstream;
+    options->routes = route;
+    options->upstream_count = options->route_count = 1;
+}
+
+static void build_targets(struct building *building, const struct yaml_node *service,
+                          struct service_options *options)
+{
+    struct report *report = building->report;
+    const struct yaml_entry *only = yaml_find(service, SLICE("upstream"));
+    const struct yaml_node *routes = schema_part(report, SECTION_SERVICE, service, "routes");
+    const struct yaml_node *upstreams = schema_part(report, SECTION_SERVICE, service, "upstreams");
+    bool has_routes = yaml_find(service, SLICE("routes"));
+    bool has_upstreams = yaml_find(service, SLICE("upstreams"));
+
+    if (only && (has_routes || has_upstreams))
+        report_error(report, only->key->position,
+                     "'upstream' stands in place of 'routes' and 'upstreams', not beside them");
+    else if (!only && !has_routes)
+        report_error(report, service->position, "a service needs 'routes' or 'upstream'");
+    else if (!only && !has_upstreams)
+        report_error(report, service->position, "'routes' need 'upstreams' to name");
+
+    if (upstreams)
+        build_upstreams(building, upstreams, options);
+    if (routes && upstreams)
+        build_routes(building, routes, options);
+    if (routes && upstreams && options->routes && options->upstreams)
+        warn_of_unused(building, upstreams, options);
+    if (only && !has_routes && !has_upstreams)
+        build_only_upstream(building, only->value, options);
+}
+
+static void build_service(struct building *building, const struct yaml_node *node,
+                          struct service_options *ret_options)
+{
+    struct service_values values = {0};
+    service_options_init(&values.options);
+    values.options.name = NULL;
+    values.options.upstream_keepalive_pool_size = building->pool_size;
+    schema_read(building->report, building->memory, SECTION_SERVICE, node, &values);
+    if (node->type != YAML_MAPPING)
+        return;
+    if (values.options.name)
+        claim_name(building, yaml_find(node, SLICE("name"))->value, values.options.name);
+    const struct yaml_node *listen = schema_part(building->report, SECTION_SERVICE, node, "listen");
+    if (listen)
+        build_listeners(building, listen, &values.options);
+    build_targets(building, node, &values.options);
+    *ret_options = values.options;
+}
+
+static void build_services(struct building *building, const struct yaml_node *list,
+                           struct snapshot *snapshot)
+{
+    struct service_options *services =
+        memory_array(building->memory, list->entry_count, sizeof *services);
+    if (!services)
+        return;
+    snapshot->services = services;
+    for (const struct yaml_entry *at = list->entries; at; at = at->next)
+        build_service(building, at->value, &services[snapshot->service_count++]);
+}
+
+void build_defaults(struct root_values *values)
+{
+    struct upstream_options upstream;
+    struct service_options service;
+    upstream_options_init(&upstream);
+    service_options_init(&service);
+    values->version = 1;
+    values->pool_size = service.upstream_keepalive_pool_size;
+    values->max_retries = upstream.retry.attempts;
+    struct snapshot *snapshot = &values->snapshot;
+    snapshot->references = 1;
+    snapshot->io = SNAPSHOT_IO_AUTO;
+    snapshot->error_log = "stderr";
+    snapshot->access_log = "stdout";
+    snapshot->grace_period = weir_span_s(300);
+    snapshot->shutdown_timeout = weir_span_s(5);
+}
+
+struct snapshot *build_snapshot(struct report *report, struct config_memory *memory,
+                                const struct yaml_node *root)
+{
+    struct root_values *values = memory_alloc(memory, sizeof *values);
+    if (!values)
+        return NULL;
+    build_defaults(values);
+    struct snapshot *snapshot = &values->snapshot;
+    snapshot->memory = memory;
+    schema_read(report, memory, SECTION_ROOT, root, values);
+
+    struct building building = {report, memory, values->pool_size, values->max_retries, NULL, NULL};
+    const struct yaml_entry *admin = yaml_find(root, SLICE("admin"));
+    if (admin) {
+        const struct yaml_entry *listen = yaml_find(admin->value, SLICE("listen"));
+        snapshot->has_admin = true;
+        if (listen)
+            claim_address(&building, listen->value->position, &snapshot->admin_listen);
+    }
+    const struct yaml_node *services = schema_part(report, SECTION_ROOT, root, "services");
+    if (services)
+        build_services(&building, services, snapshot);
+    return snapshot;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CONFIG_BUILD_H
+#define CONFIG_BUILD_H
+
+/*
+ * From a tree to option structs: the lists, the short forms, and what hangs together over several
+ * keys. Mistakes go to the report; what is built is fit for use only when there are none, and
+ * memory has not run out.
+ */
+
+#include "config/schema.h"
+
+struct building {
+    struct report *report;
+    struct config_memory *memory;
+    unsigned pool_size, max_retries; /* what the top of the file says for all */
+    struct claim *names, *addresses; /* taken so far */
+};
+
+/* The name of the one upstream of a service without routes. */
+#define BUILD_ONLY_UPSTREAM "default"
+
+/* What holds where the file is silent. */
+void build_defaults(struct root_values *values);
+
+/* The whole file; NULL when memory is out. */
+struct snapshot *build_snapshot(struct report *report, struct config_memory *memory,
+                                const struct yaml_node *root);
+
+/* One upstream, `node` being a URL or a mapping. `name` must live as long as the memory. */
+void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
+                    struct upstream_options *ret_options);
+
+#endif

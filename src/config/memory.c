@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Three times what the largest file, full of short keys, has been seen to take. */
+enum { MEMORY_BYTES_MAX = 256 << 20 };
+
+struct config_memory *memory_new(void)
+{
+    struct config_memory *memory = calloc(1, sizeof *memory);
+    if (!memory)
+        return NULL;
+    arena_cache_init(&memory->cache);
+    arena_init(&memory->arena, &memory->cache, MEMORY_BYTES_MAX);
+    return memory;
+}
+
+void memory_free(struct config_memory **memory)
+{
+    if (!*memory)
+        return;
+    arena_fini(&(*memory)->arena);
+    arena_cache_fini(&(*memory)->cache);
+    free(*memory);
+    *memory = NULL;
+}
+
+void *memory_alloc(struct config_memory *memory, size_t bytes)
+{
+    void *at = arena_alloc(&memory->arena, bytes);
+    if (!at) {
+        memory->failed = true;
+        return NULL;
+    }
+    return memset(at, 0, bytes);
+}
+
+void *memory_array(struct config_memory *memory, size_t count, size_t bytes)
+{
+    if (count > MEMORY_BYTES_MAX / bytes) {
+        memory->failed = true;
+        return NULL;
+    }
+    return memory_alloc(memory, (count ? count : 1) * bytes);
+}
+
+char *memory_string(struct config_memory *memory, struct weir_slice text)
+{
+    char *copy = memory_alloc(memory, text.len + 1);
+    if (copy && text.len > 0)
+        memcpy(copy, text.at, text.len);
+    return copy;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CONFIG_MEMORY_H
+#define CONFIG_MEMORY_H
+
+/*
+ * What one configuration takes, from the first node of its tree to the last option: freed at once.
+ * Running out is remembered, so that it need be looked at only once, at the end.
+ */
+
+#include "base/arena.h"
+#include <weir/slice.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct config_memory {
+    struct arena_cache cache;
+    struct arena arena;
+    bool failed; /* something was asked for and not given */
+};
+
+/* NULL when memory is out. */
+struct config_memory *memory_new(void);
+/* Frees everything; nulls the pointer. NULL is accepted. */
+void memory_free(struct config_memory **memory);
+
+/* Zeroed, aligned for any type; NULL, and `failed`, when memory is out. */
+void *memory_alloc(struct config_memory *memory, size_t bytes);
+/* `count` objects of `bytes` each, zeroed; as memory_alloc(). At least one is there to point at. */
+void *memory_array(struct config_memory *memory, size_t count, size_t bytes);
+/* A copy that ends in NUL; as memory_alloc(). */
+char *memory_string(struct config_memory *memory, struct weir_slice text);
+
+#endif

@@ -1,0 +1,167 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/snapshot.h"
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "config/address.h"
+#include "config/build.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <unistd.h>
+
+/* What is being loaded: until it succeeds, all of it can go. */
+struct loading {
+    struct config_memory *memory;
+    struct report report;
+    struct snapshot *snapshot; /* in the memory; NULL: none came about */
+};
+
+static enum weir_err begin(struct loading *loading)
+{
+    *loading = (struct loading){.memory = memory_new()};
+    if (!loading->memory)
+        return WEIR_E_NO_MEMORY;
+    report_init(&loading->report, loading->memory);
+    return WEIR_OK;
+}
+
+/* Writes what was found, and hands the snapshot out or frees it. */
+static enum weir_err finish(struct loading *loading, enum weir_err err, struct buf *messages,
+                            struct snapshot **ret_snapshot)
+{
+    report_write(&loading->report, messages);
+    if (err == WEIR_OK && loading->report.error_count > 0)
+        err = WEIR_E_CONFIG;
+    if (loading->memory->failed)
+        err = WEIR_E_NO_MEMORY;
+    if (err == WEIR_OK) {
+        must(loading->snapshot);
+        *ret_snapshot = loading->snapshot;
+    } else {
+        memory_free(&loading->memory);
+    }
+    return err;
+}
+
+enum weir_err snapshot_load_text(const char *name, struct weir_slice text, struct buf *messages,
+                                 struct snapshot **ret_snapshot)
+{
+    struct loading loading;
+    const struct yaml_node *root = NULL;
+    TRY(begin(&loading));
+    const char *file = memory_string(loading.memory, slice_str(name));
+    enum weir_err err = WEIR_E_NO_MEMORY;
+    if (file)
+        err = yaml_read(file, text, loading.memory, &loading.report, &root);
+    if (err == WEIR_OK)
+        loading.snapshot = build_snapshot(&loading.report, loading.memory, root);
+    return finish(&loading, err, messages, ret_snapshot);
+}
+
+/* Everything that the descriptor gives, at most one byte more than a configuration may have. */
+static enum weir_err read_all(int descriptor, struct buf *text)
+{
+    char piece[512];
+    while (text->len <= YAML_BYTES_MAX) {
+        ssize_t count = read(descriptor, piece, sizeof piece);
+        if (count == 0)
+            break;
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count < 0)
+            return WEIR_E_IO;
+        buf_append(text, slice_of(piece, (size_t)count));
+    }
+    return text->failed ? WEIR_E_NO_MEMORY : WEIR_OK;
+}
+
+enum weir_err snapshot_load_file(const char *path, struct buf *messages,
+                                 struct snapshot **ret_snapshot)
+{
+    int descriptor = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (descriptor < 0) {
+        buf_printf(messages, "%s: error: cannot be opened: %s\n", path, strerror(errno));
+        return WEIR_E_CONFIG;
+    }
+    AUTO(buf_fini) struct buf text;
+    buf_init(&text);
+    enum weir_err err = read_all(descriptor, &text);
+    if (err == WEIR_E_IO) {
+        buf_printf(messages, "%s: error: cannot be read: %s\n", path, strerror(errno));
+        err = WEIR_E_CONFIG;
+    }
+    close(descriptor);
+    TRY(err);
+    return snapshot_load_text(path, buf_slice(&text), messages, ret_snapshot);
+}
+
+/* The servers that --to names. Each is read as the URL of an upstream would be. */
+static struct upstream_options *single_upstream(struct loading *loading, const char *const *to,
+                                                unsigned to_count)
+{
+    struct upstream_options *upstream = memory_alloc(loading->memory, sizeof *upstream);
+    struct server_options *servers = memory_array(loading->memory, to_count, sizeof *servers);
+    if (!upstream || !servers)
+        return NULL;
+    upstream_options_init(upstream);
+    upstream->name = BUILD_ONLY_UPSTREAM;
+    upstream->servers = servers;
+    upstream->server_count = to_count;
+    for (unsigned i = 0; i < to_count; i++) {
+        servers[i].text = memory_string(loading->memory, slice_str(to[i]));
+        servers[i].weight = 1;
+        address_read_url(&loading->report, (struct position){"--to", 0, 0}, slice_str(to[i]),
+                         &servers[i].addr);
+    }
+    if (to_count == 0)
+        report_error(&loading->report, (struct position){"--to", 0, 0},
+                     "at least one URL is needed");
+    return upstream;
+}
+
+enum weir_err snapshot_of_command_line(const char *listen, const char *const *to, unsigned to_count,
+                                       struct buf *messages, struct snapshot **ret_snapshot)
+{
+    struct loading loading;
+    TRY(begin(&loading));
+    struct root_values *values = memory_alloc(loading.memory, sizeof *values);
+    struct service_options *service = memory_alloc(loading.memory, sizeof *service);
+    struct addr *address = memory_alloc(loading.memory, sizeof *address);
+    struct route_options *route = memory_alloc(loading.memory, sizeof *route);
+    struct upstream_options *upstream = single_upstream(&loading, to, to_count);
+    if (values && service && address && route && upstream) {
+        address_read(&loading.report, (struct position){"--listen", 0, 0}, slice_str(listen),
+                     ADDRESS_LISTEN, address);
+        service_options_init(service);
+        service->name = "proxy";
+        service->listen = address;
+        service->routes = route;
+        service->upstreams = upstream;
+        service->listen_count = service->route_count = service->upstream_count = 1;
+        build_defaults(values);
+        loading.snapshot = &values->snapshot;
+        loading.snapshot->services = service;
+        loading.snapshot->service_count = 1;
+        loading.snapshot->memory = loading.memory;
+    }
+    return finish(&loading, WEIR_OK, messages, ret_snapshot);
+}
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
+{
+    atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
+    return snapshot;
+}
+
+void snapshot_unref(struct snapshot **snapshot)
+{
+    struct snapshot *last = *snapshot;
+    *snapshot = NULL;
+    if (!last || atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) != 1)
+        return;
+    struct config_memory *memory = last->memory;
+    memory_free(&memory);
+}

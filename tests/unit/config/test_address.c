@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+#include "config/address.h"
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "tests/check.h"
+
+enum how { LISTEN, CONNECT, URL, IP };
+
+/* Reads `text`; what comes of it is the address as text, or else the message. */
+static void check_read(enum how how, const char *text, const char *want)
+{
+    struct config_memory *memory = memory_new();
+    struct report report;
+    struct buf messages;
+    struct addr addr = {0};
+    struct position position = {"f", 1, 2};
+    char printed[ADDR_TEXT_SIZE];
+    report_init(&report, memory);
+    buf_init(&messages);
+    switch (how) {
+    case LISTEN:
+        address_read(&report, position, slice_str(text), ADDRESS_LISTEN, &addr);
+        break;
+    case CONNECT:
+        address_read(&report, position, slice_str(text), ADDRESS_CONNECT, &addr);
+        break;
+    case URL:
+        address_read_url(&report, position, slice_str(text), &addr);
+        break;
+    case IP:
+        address_read_ip(&report, position, slice_str(text), &addr);
+        break;
+    }
+    report_write(&report, &messages);
+    if (addr.len > 0)
+        buf_printf(&messages, "%s", addr_print(&addr, printed));
+    CHECK_SLICE(buf_slice(&messages), want);
+    buf_fini(&messages);
+    memory_free(&memory);
+}
+
+#define MESSAGE(text, reason) "f:1:2: error: '" text "': " reason "\n"
+
+TEST(listening)
+{
+    check_read(LISTEN, "127.0.0.1:8080", "127.0.0.1:8080");
+    check_read(LISTEN, "127.0.0.1:0", "127.0.0.1:0");
+    check_read(LISTEN, "[::1]:80", "[::1]:80");
+    check_read(LISTEN, ":80", "[::]:80");
+    check_read(LISTEN, "unix:/run/a.sock", "unix:/run/a.sock");
+    check_read(LISTEN, "127.0.0.1:65536",
+               MESSAGE("127.0.0.1:65536", "a port is a number from 0 to 65535"));
+    check_read(LISTEN, "127.0.0.1:http",
+               MESSAGE("127.0.0.1:http", "a port is a number from 0 to 65535"));
+    check_read(LISTEN, "127.0.0.1", MESSAGE("127.0.0.1", "the port is missing: host:port"));
+    check_read(LISTEN, "*:80", MESSAGE("*:80", "not a host name"));
+    check_read(LISTEN, "", MESSAGE("", "the port is missing: host:port"));
+}
+
+TEST(connecting)
+{
+    check_read(CONNECT, "10.0.0.1:80", "10.0.0.1:80");
+    check_read(CONNECT, "unix:/x", "unix:/x");
+    check_read(CONNECT, "10.0.0.1:0", MESSAGE("10.0.0.1:0", "a port is a number from 1 to 65535"));
+    check_read(CONNECT, ":80", MESSAGE(":80", "the host is missing"));
+    check_read(CONNECT, "http://10.0.0.1:80",
+               MESSAGE("http://10.0.0.1:80", "an address, not a URL, belongs here: host:port"));
+    check_read(CONNECT, "10.0.0.300:80", MESSAGE("10.0.0.300:80", "not an IP address"));
+    check_read(CONNECT, "10.1:80", MESSAGE("10.1:80", "not an IP address"));
+    check_read(CONNECT, "::1:80",
+               MESSAGE("::1:80", "an IPv6 address is written in brackets: [::1]:8080"));
+    check_read(CONNECT, "[::1]", MESSAGE("[::1]", "the port is missing: host:port"));
+    check_read(CONNECT, "[::g]:80",
+               MESSAGE("[::g]:80", "an IPv6 address is written in brackets: [::1]:8080"));
+    check_read(CONNECT, "a b:80", MESSAGE("a b:80", "not a host name"));
+}
+
+TEST(unix_paths)
+{
+    char text[160] = "unix:/";
+    check_read(CONNECT, "unix:",
+               MESSAGE("unix:", "the path of a Unix socket begins with '/': "
+                                "unix:/run/app.sock"));
+    check_read(CONNECT, "unix:run/x",
+               MESSAGE("unix:run/x", "the path of a Unix socket begins with '/': "
+                                     "unix:/run/app.sock"));
+    memset(text + 6, 'x', 106);
+    check_read(CONNECT, text, text);
+    memset(text + 6, 'x', 107);
+    char want[320];
+    snprintf(want, sizeof want,
+             "f:1:2: error: '%s': the path of a Unix socket has at most 107 bytes\n", text);
+    check_read(CONNECT, text, want);
+}
+
+TEST(urls)
+{
+    check_read(URL, "http://127.0.0.1:9001", "127.0.0.1:9001");
+    check_read(URL, "http://127.0.0.1", "127.0.0.1:80");
+    check_read(URL, "http://127.0.0.1:9001/", "127.0.0.1:9001");
+    check_read(URL, "http://[::1]", "[::1]:80");
+    check_read(URL, "http://[::1]:81", "[::1]:81");
+    check_read(URL, "unix:/run/x", "unix:/run/x");
+    check_read(URL, "https://a", MESSAGE("https://a", "https:// is not supported by this version"));
+    check_read(URL, "h2c://a", MESSAGE("h2c://a", "h2c:// is not supported by this version"));
+    check_read(URL, "exec:a b", MESSAGE("exec:a b", "exec: is not supported by this version"));
+    static const char *const others[] = {"ftp://a", "127.0.0.1:80", "", "http:/a", "HTTP://a"};
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        char want[160];
+        snprintf(want, sizeof want,
+                 "f:1:2: error: '%s': not a URL such as http://127.0.0.1:9001 or "
+                 "unix:/run/app.sock\n",
+                 others[i]);
+        check_read(URL, others[i], want);
+    }
+    check_read(URL, "http://127.0.0.1/v1",
+               MESSAGE("http://127.0.0.1/v1", "a path in a URL is not supported"));
+    check_read(URL, "http://127.0.0.1?q",
+               MESSAGE("http://127.0.0.1?q", "a path in a URL is not supported"));
+    check_read(URL, "http://u:p@127.0.0.1",
+               MESSAGE("http://u:p@127.0.0.1", "a user in a URL is not supported"));
+    check_read(URL, "http://", MESSAGE("http://", "the host is missing"));
+    check_read(URL, "http://127.0.0.1:",
+               MESSAGE("http://127.0.0.1:", "a port is a number from 1 to 65535"));
+    check_read(URL, "http://127.0.0.1:0",
+               MESSAGE("http://127.0.0.1:0", "a port is a number from 1 to 65535"));
+}
+
+TEST(ips)
+{
+    check_read(IP, "127.0.0.2", "127.0.0.2:0");
+    check_read(IP, "::1", "[::1]:0");
+    check_read(IP, "[::1]", "[::1]:0");
+    check_read(IP, "127.0.0.2:80", MESSAGE("127.0.0.2:80", "not an IP address without a port"));
+    check_read(IP, "localhost", MESSAGE("localhost", "not an IP address without a port"));
+}
+
+static bool reads(const char *text, struct addr *ret_addr, struct buf *messages)
+{
+    struct config_memory *memory = memory_new();
+    struct report report;
+    report_init(&report, memory);
+    address_read(&report, (struct position){"f", 3, 4}, slice_str(text), ADDRESS_CONNECT, ret_addr);
+    report_write(&report, messages);
+    bool good = report.error_count == 0;
+    memory_free(&memory);
+    return good;
+}
+
+TEST(names_are_resolved)
+{
+    struct buf messages;
+    struct addr addr = {0};
+    char ip[ADDR_TEXT_SIZE];
+    buf_init(&messages);
+    CHECK(reads("localhost:81", &addr, &messages));
+    CHECK_SLICE(buf_slice(&messages), "");
+    CHECK_EQ(81, addr_port(&addr));
+    CHECK(strcmp(addr_print_ip(&addr, ip), "127.0.0.1") == 0 || strcmp(ip, "::1") == 0);
+    buf_fini(&messages);
+}
+
+/* A label of 64 letters cannot be asked for, so that no server is needed to say no. */
+TEST(names_that_cannot_be_resolved)
+{
+    static const char name[] =
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com";
+    struct weir_slice begin = SLICE("f:3:4: error: cannot resolve 'aaaa");
+    struct buf messages;
+    struct addr addr = {0};
+    char text[80];
+    snprintf(text, sizeof text, "%s:80", name);
+    buf_init(&messages);
+    CHECK(!reads(text, &addr, &messages));
+    CHECK_EQ(0, addr.len);
+    CHECK(slice_starts(buf_slice(&messages), begin));
+    buf_fini(&messages);
+}
+
+CHECK_MAIN
