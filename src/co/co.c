@@ -218,5 +218,5 @@ void co_report(void)
 
 void co_uncancel(void)
 {
-    co_self()->canceled = false;
+    co_running()->canceled = false;
 }

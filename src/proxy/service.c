@@ -18,6 +18,19 @@ static void upstream_part_fini(struct upstream_part *part)
     free(part->balance.servers);
 }
 
+/* The servers take turns with the source addresses of their family. */
+static struct addr source_for(const struct upstream_options *options, unsigned server)
+{
+    sa_family_t family = options->servers[server].addr.any.sa_family;
+    struct addr none = {0};
+    for (unsigned i = 0; i < options->bind_to_count; i++) {
+        const struct addr *source = &options->bind_to[(server + i) % options->bind_to_count];
+        if (source->any.sa_family == family)
+            return *source;
+    }
+    return none;
+}
+
 static struct peer *new_peer(const struct upstream_options *options, unsigned number,
                              unsigned server)
 {
@@ -29,8 +42,7 @@ static struct peer *new_peer(const struct upstream_options *options, unsigned nu
     peer_options.upstream = options->name;
     peer_options.upstream_number = number;
     peer_options.addr = options->servers[server].addr;
-    if (options->bind_to_count > 0)
-        peer_options.source = options->bind_to[server % options->bind_to_count];
+    peer_options.source = source_for(options, server);
     peer_options.protocol = options->protocol;
     peer_options.group_key = options->group_key;
     peer_options.limits = options->limits;

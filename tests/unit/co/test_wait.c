@@ -208,6 +208,30 @@ TEST(a_firm_wait_is_not_canceled)
     sched_fini(&sched);
 }
 
+static void wait_again_after_uncancel(void *argument)
+{
+    CHECK_ERR(WEIR_E_CANCELED, co_wait(WEIR_NEVER));
+    CHECK_ERR(WEIR_E_CANCELED, co_yield());
+    co_uncancel();
+    CHECK_OK(co_yield());
+    *(enum weir_err *)argument = co_wait(at_ms(1010));
+}
+
+TEST(a_cancellation_can_be_taken_back)
+{
+    struct sched sched;
+    struct co *co;
+    enum weir_err after = WEIR_OK;
+    begin(&sched);
+    CHECK_OK(co_spawn(&sched, NULL, "uncanceled", wait_again_after_uncancel, &after, &co));
+    sched_run(&sched);
+    co_cancel(co);
+    drive(&sched);
+    CHECK_ERR(WEIR_E_TIMEOUT, after);
+    CHECK_EQ(0, sched.co_count);
+    sched_fini(&sched);
+}
+
 static void sleep_twice(void *argument)
 {
     int64_t *woke_ms = argument;
