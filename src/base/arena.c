@@ -99,6 +99,8 @@ static void *alloc_from_new_block(struct arena *arena, size_t bytes)
 
 void *arena_alloc(struct arena *arena, size_t bytes)
 {
+    if (bytes == 0)
+        bytes = 1; /* NULL means only that there is no room */
     if (bytes > arena->left_bytes && bytes > ARENA_BLOCK_BYTES)
         return NULL;
     size_t rounded = (bytes + alignof(max_align_t) - 1) & ~(alignof(max_align_t) - 1);

@@ -110,7 +110,7 @@ static enum h1_fault read_byte(struct h1_chunk *chunk, char byte)
 }
 
 enum h1_chunk_result h1_chunk_next(struct h1_chunk *chunk, struct weir_slice input,
-                                   size_t *ret_used, struct weir_slice *ret_data,
+                                   size_t *ret_used, struct weir_slice *ret_content,
                                    enum h1_fault *ret_fault)
 {
     must(chunk->state != STATE_END);
@@ -118,7 +118,7 @@ enum h1_chunk_result h1_chunk_next(struct h1_chunk *chunk, struct weir_slice inp
         if (chunk->state == STATE_CONTENT) {
             size_t there = input.len - used;
             size_t bytes = chunk->left_bytes < there ? (size_t)chunk->left_bytes : there;
-            *ret_data = slice_of(input.at + used, bytes);
+            *ret_content = slice_of(input.at + used, bytes);
             *ret_used = used + bytes;
             chunk->left_bytes -= bytes;
             chunk->state = chunk->left_bytes == 0 ? STATE_CONTENT_CR : STATE_CONTENT;

@@ -7,7 +7,7 @@
 #include "http/h1_parse.h"
 
 enum h1_chunk_result {
-    H1_CHUNK_DATA, /* *ret_data views a piece of the content; call again with the rest */
+    H1_CHUNK_DATA, /* *ret_content views a piece of the content; call again with the rest */
     H1_CHUNK_MORE, /* the input is used up */
     H1_CHUNK_LAST, /* the last chunk's line has been read: the trailer section follows */
     H1_CHUNK_BAD,
@@ -30,7 +30,7 @@ struct h1_chunk {
  * H1_CHUNK_BAD.
  */
 enum h1_chunk_result h1_chunk_next(struct h1_chunk *chunk, struct weir_slice input,
-                                   size_t *ret_used, struct weir_slice *ret_data,
+                                   size_t *ret_used, struct weir_slice *ret_content,
                                    enum h1_fault *ret_fault);
 
 enum { H1_CHUNK_HEAD_SIZE = 20 };

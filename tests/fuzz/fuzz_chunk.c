@@ -23,13 +23,13 @@ static struct outcome decode(struct weir_slice text, bool whole, char *content)
         size_t there = text.len - outcome.used;
         struct weir_slice input = slice_of(text.at + outcome.used, there < step ? there : step);
         char *copy = fuzz_copy(input);
-        struct weir_slice data;
+        struct weir_slice piece;
         input.at = copy;
-        outcome.result = h1_chunk_next(&chunk, input, &used, &data, &outcome.fault);
+        outcome.result = h1_chunk_next(&chunk, input, &used, &piece, &outcome.fault);
         if (outcome.result == H1_CHUNK_DATA) {
-            must(data.len > 0 && fuzz_is_inside(data, slice_of(copy, used)));
-            memcpy(content + outcome.length, data.at, data.len);
-            outcome.length += data.len;
+            must(piece.len > 0 && fuzz_is_inside(piece, slice_of(copy, used)));
+            memcpy(content + outcome.length, piece.at, piece.len);
+            outcome.length += piece.len;
             outcome.result = H1_CHUNK_MORE;
         }
         must(outcome.result == H1_CHUNK_BAD || (used > 0 && used <= input.len));

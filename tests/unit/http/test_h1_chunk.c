@@ -21,15 +21,15 @@ static void decode(struct weir_slice text, size_t step, struct outcome *ret_outc
     size_t from = 0;
     while (from < text.len) {
         size_t length = text.len - from < step ? text.len - from : step, used = 0;
-        struct weir_slice data = {NULL, 0};
+        struct weir_slice content = {NULL, 0};
         char *copy = malloc(length); /* of just this size, for the sanitizer */
         memcpy(copy, text.at + from, length);
         ret_outcome->result =
-            h1_chunk_next(&chunk, slice_of(copy, length), &used, &data, &ret_outcome->fault);
+            h1_chunk_next(&chunk, slice_of(copy, length), &used, &content, &ret_outcome->fault);
         if (ret_outcome->result == H1_CHUNK_DATA) {
-            CHECK(data.len > 0 && data.at >= copy && data.at + data.len == copy + used);
-            memcpy(ret_outcome->content + ret_outcome->length, data.at, data.len);
-            ret_outcome->length += data.len;
+            CHECK(content.len > 0 && content.at >= copy && content.at + content.len == copy + used);
+            memcpy(ret_outcome->content + ret_outcome->length, content.at, content.len);
+            ret_outcome->length += content.len;
             ret_outcome->result = H1_CHUNK_MORE;
         }
         free(copy);
@@ -182,12 +182,12 @@ TEST(what_is_written_can_be_read)
     for (uint64_t bytes = 1; bytes < UINT64_C(1) << 62; bytes = bytes * 3 + 1) {
         struct h1_chunk chunk = {0};
         char text[H1_CHUNK_HEAD_SIZE];
-        struct weir_slice data;
+        struct weir_slice content;
         size_t used;
         enum h1_fault fault;
         size_t length = h1_chunk_write_head(bytes, text);
         CHECK_EQ(H1_CHUNK_MORE,
-                 h1_chunk_next(&chunk, slice_of(text, length), &used, &data, &fault));
+                 h1_chunk_next(&chunk, slice_of(text, length), &used, &content, &fault));
         CHECK_EQ(bytes, chunk.left_bytes);
     }
 }
