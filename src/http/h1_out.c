@@ -5,8 +5,13 @@
 #include "http/h1_chunk.h"
 #include "http/h1_write.h"
 
+#include <string.h>
+
 /* A piece's own slices, and before and behind them head, chunk size, chunk end and last chunk. */
 _Static_assert(PIECE_SLICES + 4 <= SEND_SLICES_MAX, "a framed piece is one send");
+
+/* A body no longer than this is copied behind its head. */
+enum { JOINED_BYTES = 1024 };
 
 static struct iobufs *bufs_of(struct h1_out *out)
 {
@@ -111,6 +116,22 @@ static void count_length(struct h1_out *out, size_t bytes)
     out->left_bytes -= bytes;
 }
 
+/* Copying little is cheaper than telling the kernel of several slices. */
+static bool join_to_head(struct h1_out *out, const struct weir_slice *slices, unsigned count)
+{
+    struct iobuf *head = out->head;
+    size_t bytes = 0;
+    for (unsigned i = 0; i < count; i++)
+        bytes += slices[i].len;
+    if (bytes > JOINED_BYTES || bytes > IOBUF_BYTES - head->end)
+        return false;
+    for (unsigned i = 0; i < count; i++) {
+        memcpy(head->bytes + head->end, slices[i].at, slices[i].len);
+        head->end += (uint32_t)slices[i].len;
+    }
+    return true;
+}
+
 enum weir_err h1_out_piece(struct h1_out *out, const struct http_piece *piece,
                            struct weir_time deadline)
 {
@@ -132,6 +153,10 @@ enum weir_err h1_out_piece(struct h1_out *out, const struct http_piece *piece,
         slices[count++] = SLICE("\r\n");
     if (chunked && piece->last && !trailers)
         slices[count++] = SLICE("0\r\n\r\n");
+    if (out->head && count > 1 && join_to_head(out, slices + 1, count - 1)) {
+        slices[0] = iobuf_slice(out->head);
+        count = 1;
+    }
     if (count > 0)
         TRY(send_slices(out, slices, count, deadline));
     if (trailers)
