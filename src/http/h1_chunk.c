@@ -113,6 +113,10 @@ enum h1_chunk_result h1_chunk_next(struct h1_chunk *chunk, struct weir_slice inp
                                    size_t *ret_used, struct weir_slice *ret_content,
                                    enum h1_fault *ret_fault)
 {
+    if (chunk->fault != H1_FAULT_NONE) {
+        *ret_fault = (enum h1_fault)chunk->fault;
+        return H1_CHUNK_BAD;
+    }
     must(chunk->state != STATE_END);
     for (size_t used = 0; used < input.len; used++) {
         if (chunk->state == STATE_CONTENT) {
@@ -126,7 +130,7 @@ enum h1_chunk_result h1_chunk_next(struct h1_chunk *chunk, struct weir_slice inp
         }
         enum h1_fault fault = read_byte(chunk, input.at[used]);
         if (fault != H1_FAULT_NONE) {
-            chunk->state = STATE_END;
+            chunk->fault = (uint8_t)fault;
             *ret_fault = fault;
             return H1_CHUNK_BAD;
         }

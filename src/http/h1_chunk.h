@@ -20,21 +20,22 @@ struct h1_chunk {
     uint32_t spare_bytes; /* of size lines beyond what their content warrants: limited too */
     uint8_t state;
     uint8_t digit_count;
+    uint8_t fault; /* once there is one, it stays */
 };
 
 /*
  * Takes what it can from the front of `input`; *ret_used bytes are done with (data included), save
  * for H1_CHUNK_BAD. Sizes of 2^63 and more, lines over 4 KiB, control characters in extensions,
  * anything but CRLF after a chunk, and long size lines for little content (they cost their reader
- * work that no body limit sees) are faults. Not to be called again after H1_CHUNK_LAST or
- * H1_CHUNK_BAD.
+ * work that no body limit sees) are faults. After H1_CHUNK_BAD it answers the same for ever; after
+ * H1_CHUNK_LAST it must not be called.
  */
 enum h1_chunk_result h1_chunk_next(struct h1_chunk *chunk, struct weir_slice input,
                                    size_t *ret_used, struct weir_slice *ret_content,
                                    enum h1_fault *ret_fault);
 
 enum { H1_CHUNK_HEAD_SIZE = 20 };
-/* Writes "<hex>\r\n" for a chunk of `bytes` (not 0); returns its length. The chunk ends in "\r\n".
+/* Writes "<hex>\r\n" for a chunk of `bytes` (not 0); its length. The chunk itself ends in "\r\n".
  */
 size_t h1_chunk_write_head(uint64_t bytes, char ret_text[static H1_CHUNK_HEAD_SIZE]);
 

@@ -258,15 +258,15 @@ static enum weir_err take_trailers(struct h1_wire *wire)
 static enum weir_err take_chunks(struct h1_wire *wire, struct http_piece *piece)
 {
     while (piece->count < PIECE_SLICES) {
-        struct weir_slice data = {NULL, 0};
+        struct weir_slice content = {NULL, 0};
         size_t used = 0;
         enum h1_chunk_result result =
-            h1_chunk_next(&wire->chunk, unread(wire), &used, &data, &wire->fault);
+            h1_chunk_next(&wire->chunk, unread(wire), &used, &content, &wire->fault);
         if (result == H1_CHUNK_BAD)
             return err_of(wire);
         wire->buf->start += (uint32_t)used;
-        if (data.len > 0)
-            piece_add(piece, data);
+        if (content.len > 0)
+            piece_add(piece, content);
         if (result == H1_CHUNK_MORE)
             break;
         if (result == H1_CHUNK_LAST) {

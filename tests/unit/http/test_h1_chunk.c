@@ -156,6 +156,19 @@ TEST(size_lines_can_be_too_long_in_all)
     CHECK_EQ(H1_CHUNK_MORE, decode_lines(17, 4000)->result);
 }
 
+TEST(a_fault_stays)
+{
+    struct h1_chunk chunk = {0};
+    struct weir_slice content;
+    size_t used;
+    enum h1_fault fault = H1_FAULT_NONE;
+    CHECK_EQ(H1_CHUNK_BAD, h1_chunk_next(&chunk, SLICE("5\n"), &used, &content, &fault));
+    CHECK_EQ(H1_FAULT_BARE_LF, fault);
+    fault = H1_FAULT_NONE;
+    CHECK_EQ(H1_CHUNK_BAD, h1_chunk_next(&chunk, SLICE("0\r\n"), &used, &content, &fault));
+    CHECK_EQ(H1_FAULT_BARE_LF, fault);
+}
+
 TEST(heads_are_written)
 {
     static const struct {
