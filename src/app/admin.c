@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/admin.h"
+
+#include "app/dashboard/page.h"
+#include "app/metrics.h"
+#include "app/pools_page.h"
+#include "base/check.h"
+#include "base/slice.h"
+#include "downstream/fail.h"
+
+#include <stdlib.h>
+
+/* How long a page waits for a worker that is busy. */
+#define SURVEY_PATIENCE weir_span_s(1)
+
+struct admin {
+    struct program *program;
+    struct listener_group group;
+    struct listener listener;
+    struct client_options client;
+    struct downstream downstream;
+    struct surveyor surveyor;
+    bool started;
+};
+
+struct admin_page {
+    const char *path;
+    WEIR_SUSPENDS enum weir_err (*answer)(struct admin *admin, struct exchange *exchange);
+};
+
+#define PLAIN_TEXT SLICE("text/plain; charset=utf-8")
+
+WEIR_SUSPENDS static enum weir_err
+answer_buf(struct exchange *exchange, struct weir_slice content_type, const struct buf *body)
+{
+    if (body->failed)
+        return WEIR_E_NO_MEMORY;
+    return exchange_answer(exchange, 200, content_type, buf_slice(body));
+}
+
+WEIR_SUSPENDS static enum weir_err answer_dashboard(struct admin *admin, struct exchange *exchange)
+{
+    (void)admin;
+    return exchange_answer(exchange, 200, SLICE("text/html; charset=utf-8"),
+                           slice_of(dashboard_page, dashboard_page_bytes));
+}
+
+WEIR_SUSPENDS static enum weir_err answer_metrics(struct admin *admin, struct exchange *exchange)
+{
+    AUTO(buf_fini) struct buf body;
+    buf_init(&body);
+    metrics_print(admin->program, &body);
+    return answer_buf(exchange, SLICE("text/plain; version=0.0.4; charset=utf-8"), &body);
+}
+
+WEIR_SUSPENDS static enum weir_err answer_pools(struct admin *admin, struct exchange *exchange)
+{
+    AUTO(survey_free) struct survey *survey = NULL;
+    AUTO(buf_fini) struct buf body;
+    buf_init(&body);
+    TRY(survey_take(&admin->surveyor, loop_deadline(exchange->loop, SURVEY_PATIENCE), &survey));
+    pools_page_print(survey, loop_now(exchange->loop), &body);
+    survey_free(&survey);
+    return answer_buf(exchange, SLICE("application/json"), &body);
+}
+
+WEIR_SUSPENDS static enum weir_err answer_health(struct admin *admin, struct exchange *exchange)
+{
+    (void)admin;
+    return exchange_answer(exchange, 200, PLAIN_TEXT, SLICE("ok\n"));
+}
+
+WEIR_SUSPENDS static enum weir_err answer_ready(struct admin *admin, struct exchange *exchange)
+{
+    if (atomic_load(&admin->program->draining))
+        return exchange_answer(exchange, 503, PLAIN_TEXT, SLICE("draining\n"));
+    return exchange_answer(exchange, 200, PLAIN_TEXT, SLICE("ready\n"));
+}
+
+static const struct admin_page pages[] = {
+    {.path = "/", .answer = answer_dashboard},  {.path = "/metrics", .answer = answer_metrics},
+    {.path = "/pools", .answer = answer_pools}, {.path = "/health", .answer = answer_health},
+    {.path = "/ready", .answer = answer_ready},
+};
+
+static const struct admin_page *find_page(struct weir_slice path)
+{
+    path.len = slice_find(path, '?');
+    for (size_t i = 0; i < COUNT_OF(pages); i++)
+        if (slice_equal(slice_str(pages[i].path), path))
+            return &pages[i];
+    return NULL;
+}
+
+/* RFC 9110 section 15.5.6: this answer must say what would be allowed. */
+WEIR_SUSPENDS static enum weir_err answer_method(struct exchange *exchange)
+{
+    static const struct http_framing empty = {.body = BODY_LENGTH, .length = 0};
+    struct http_response *response = arena_alloc(&exchange->arena, sizeof *response);
+    if (!response)
+        return WEIR_E_NO_MEMORY;
+    response->status = 405;
+    response->minor = 1;
+    response->reason = http_reason(405);
+    fields_init(&response->fields);
+    fields_add_known(&response->fields, FIELD_SERVER, SLICE("weir"));
+    fields_add(&response->fields, SLICE("Allow"), SLICE("GET, HEAD"));
+    fields_add_known(&response->fields, FIELD_CONTENT_LENGTH, SLICE("0"));
+    TRY(exchange_send_head(exchange, response, &empty));
+    return exchange_flush(exchange);
+}
+
+WEIR_SUSPENDS static enum weir_err answer(struct admin *admin, struct exchange *exchange)
+{
+    const struct http_request *request = exchange->request;
+    if (exchange->error)
+        return exchange->error;
+    const struct admin_page *page = find_page(request->path);
+    if (!page)
+        return exchange_answer(exchange, 404, PLAIN_TEXT, SLICE("no such page\n"));
+    if (request->method != METHOD_GET && request->method != METHOD_HEAD)
+        return answer_method(exchange);
+    return page->answer(admin, exchange);
+}
+
+WEIR_SUSPENDS static void admin_serve(void *owner, struct exchange *exchange)
+{
+    enum weir_err err = answer(owner, exchange);
+    if (err)
+        exchange_fail(exchange, err);
+}
+
+enum weir_err admin_open(struct program *program, const struct addr *addr, struct admin **ret_admin)
+{
+    struct admin *admin = calloc(1, sizeof *admin);
+    if (!admin)
+        return WEIR_E_NO_MEMORY;
+    admin->program = program;
+    admin->surveyor.program = program;
+    client_options_init(&admin->client);
+    enum weir_err err = listener_group_open(&admin->group, program->ops, NULL, addr);
+    if (err)
+        free(admin);
+    else
+        *ret_admin = admin;
+    return err;
+}
+
+enum weir_err admin_start(struct admin *admin, struct worker *worker)
+{
+    struct downstream_options options = {
+        .loop = &worker->loop,
+        .streams = &worker->streams,
+        .client = &admin->client,
+        .handler = admin_serve,
+        .owner = admin,
+    };
+    must(worker->number == 0);
+    downstream_init(&admin->downstream, &options);
+    admin->group.workers[0] = &admin->downstream;
+    admin->group.worker_count = 1;
+    admin->started = true;
+    return listener_start(&admin->listener, &admin->group, &admin->downstream);
+}
+
+void admin_drain(struct admin *admin)
+{
+    if (!admin->started)
+        return;
+    listener_stop(&admin->listener);
+    downstream_drain(&admin->downstream);
+    downstream_cancel(&admin->downstream);
+}
+
+bool admin_is_idle(const struct admin *admin)
+{
+    return !admin->started ||
+           (downstream_is_empty(&admin->downstream) && admin->surveyor.outstanding == 0);
+}
+
+void admin_stop(struct admin *admin)
+{
+    if (admin->started)
+        downstream_fini(&admin->downstream);
+    admin->started = false;
+}
+
+void admin_close(struct admin **admin)
+{
+    if (*admin)
+        listener_group_close(&(*admin)->group, (*admin)->program->ops, NULL);
+    free(*admin);
+    *admin = NULL;
+}
+
+const struct addr *admin_addr(const struct admin *admin)
+{
+    return &admin->group.addr;
+}

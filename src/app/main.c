@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The program: reads the command line and the configuration, starts the workers, waits for signals,
+ * stops. Exit status: 0 done, 1 could not run, 2 usage or configuration error.
+ */
+#include "app/cli.h"
+#include "app/origin.h"
+#include "app/process.h"
+#include "app/program.h"
+#include "app/signals.h"
+#include "base/check.h"
+#include "base/log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { EXIT_CANNOT_RUN = 1, EXIT_USAGE = 2 };
+
+static const char demo_config[] = "version: 1\n"
+                                  "threads: 1\n" /* one pool: the second request is reused */
+                                  "admin: { listen: 127.0.0.1:6190 }\n"
+                                  "services:\n"
+                                  "  - name: demo\n"
+                                  "    listen: [ 127.0.0.1:8080 ]\n"
+                                  "    upstream: http://127.0.0.1:9001\n";
+static const char demo_origin[] = "127.0.0.1:9001";
+
+static const char *default_file(void)
+{
+    return access("weir.yaml", F_OK) == 0 ? "weir.yaml" : "/etc/weir/weir.yaml";
+}
+
+static enum weir_err load(const struct cli *cli, struct buf *messages,
+                          struct snapshot **ret_snapshot)
+{
+    if (cli->demo)
+        return snapshot_load_text("demo", slice_str(demo_config), messages, ret_snapshot);
+    if (cli->listen)
+        return snapshot_of_command_line(cli->listen, cli->to, cli->to_count, messages,
+                                        ret_snapshot);
+    const char *file = cli->file ? cli->file : default_file();
+    return snapshot_load_file(file, messages, ret_snapshot);
+}
+
+static void apply_command_line(const struct cli *cli, struct snapshot *snapshot)
+{
+    if (cli->has_threads)
+        snapshot->threads = cli->threads;
+    if (cli->io != SNAPSHOT_IO_AUTO)
+        snapshot->io = cli->io;
+}
+
+static enum weir_err open_demo_origin(struct program *program)
+{
+    struct addr addr;
+    TRY(addr_parse(slice_str(demo_origin), &addr));
+    enum weir_err err = origin_open(program, &addr, &program->origin);
+    if (err)
+        log_line(LOG_ERROR, "cannot listen on %s: %s", demo_origin, weir_err_text(err));
+    else
+        log_line(LOG_NOTICE, "demo: try  curl -i http://127.0.0.1:8080/  and look at "
+                             "http://127.0.0.1:6190/pools");
+    return err;
+}
+
+static enum weir_err run_program(const struct cli *cli, struct program *program)
+{
+    if (cli->demo)
+        TRY(open_demo_origin(program));
+    TRY(process_settle(program->snapshot));
+    TRY(program_start(program));
+    signals_serve(program);
+    program_join(program);
+    return WEIR_OK;
+}
+
+static int run(const struct cli *cli, struct snapshot *snapshot)
+{
+    struct program program;
+    signals_block();
+    process_raise_limits();
+    enum weir_err err = process_open_error_log(snapshot);
+    if (!err)
+        err = program_open(&program, snapshot, &epoll_ops);
+    if (!err)
+        err = run_program(cli, &program);
+    process_remove_pid_file(snapshot);
+    if (err)
+        return EXIT_CANNOT_RUN;
+    program_close(&program);
+    log_line(LOG_NOTICE, "stopped");
+    return EXIT_SUCCESS;
+}
+
+static int load_and_run(const struct cli *cli)
+{
+    struct buf messages;
+    struct snapshot *snapshot = NULL;
+    buf_init(&messages);
+    enum weir_err err = load(cli, &messages, &snapshot);
+    if (messages.len > 0)
+        fwrite(messages.at, 1, messages.len, stderr);
+    buf_fini(&messages);
+    if (err)
+        return EXIT_USAGE;
+    int status = EXIT_SUCCESS;
+    apply_command_line(cli, snapshot);
+    if (cli->verb == CLI_TEST)
+        puts("the configuration is good");
+    else
+        status = run(cli, snapshot);
+    snapshot_unref(&snapshot);
+    return status;
+}
+
+int main(int argc, char **argv)
+{
+    struct cli cli;
+    cli_parse(argc, argv, &cli);
+    switch (cli.verb) {
+    case CLI_USAGE:
+        fprintf(stderr, "weir: %s\n%s", cli.message, cli_help());
+        return EXIT_USAGE;
+    case CLI_HELP:
+        fputs(cli_help(), stdout);
+        return EXIT_SUCCESS;
+    case CLI_VERSION:
+        puts("weir " WEIR_VERSION);
+        return EXIT_SUCCESS;
+    default:
+        return load_and_run(&cli);
+    }
+}

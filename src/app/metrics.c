@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/metrics.h"
+
+#include "app/access_log.h"
+#include "base/slice.h"
+
+#include <inttypes.h>
+#include <stddef.h>
+#include <stdio.h>
+
+/* Where a metric is counted. */
+enum counted { PROGRAM, SERVICE, UPSTREAM };
+enum { LABELS_MAX = 4 };
+
+struct label {
+    const char *name, *value;
+};
+
+/* What is being printed: a row of the table for one service and upstream. */
+struct page {
+    struct buf *out;
+    const struct program *program;
+    const struct row *row;
+    unsigned service, upstream;
+    struct label labels[LABELS_MAX]; /* of the scope */
+    unsigned label_count;
+};
+
+struct row {
+    const char *name, *kind, *help;
+    enum counted scope;
+    size_t offset;
+    void (*print)(const struct page *page);
+};
+
+/* Backslash, quote and line feed are all that the format wants escaped. */
+static void append_value(struct buf *out, const char *value)
+{
+    for (; *value; value++) {
+        if (*value == '\\' || *value == '"')
+            buf_append_byte(out, '\\');
+        if (*value == '\n')
+            buf_append(out, SLICE("\\n"));
+        else
+            buf_append_byte(out, *value);
+    }
+}
+
+static void append_label(struct buf *out, const struct label *label, bool first)
+{
+    buf_append_byte(out, first ? '{' : ',');
+    buf_append(out, slice_str(label->name));
+    buf_append(out, SLICE("=\""));
+    append_value(out, label->value);
+    buf_append_byte(out, '"');
+}
+
+/* The front of a sample: the name, the labels of the scope, then `more`, up to the blank. */
+static void begin_sample(const struct page *page, const char *suffix, const struct label *more,
+                         unsigned more_count)
+{
+    struct buf *out = page->out;
+    buf_append(out, slice_str(page->row->name));
+    buf_append(out, slice_str(suffix));
+    for (unsigned i = 0; i < page->label_count; i++)
+        append_label(out, &page->labels[i], i == 0);
+    for (unsigned i = 0; i < more_count; i++)
+        append_label(out, &more[i], page->label_count + i == 0);
+    if (page->label_count + more_count > 0)
+        buf_append_byte(out, '}');
+    buf_append_byte(out, ' ');
+}
+
+static void print_sample(const struct page *page, const struct label *more, unsigned more_count,
+                         uint64_t value)
+{
+    begin_sample(page, "", more, more_count);
+    buf_printf(page->out, "%" PRIu64 "\n", value);
+}
+
+static const char *counters_of(const struct page *page, const struct worker *worker)
+{
+    const struct service *service = worker->services[page->service];
+    return page->row->scope == SERVICE ? (const char *)service
+                                       : (const char *)&service->upstream_stats[page->upstream];
+}
+
+/* The stat that lies `more` bytes behind the row's member, summed over the workers. */
+static uint64_t sum(const struct page *page, size_t more)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < page->program->worker_count; i++) {
+        const char *counters = counters_of(page, &page->program->workers[i]);
+        total += stat_read((const stat *)(const void *)(counters + page->row->offset + more));
+    }
+    return total;
+}
+
+static void print_plain(const struct page *page)
+{
+    print_sample(page, NULL, 0, sum(page, 0));
+}
+
+static void print_buckets(const struct page *page, const char *le, uint64_t count)
+{
+    const struct label label = {"le", le};
+    begin_sample(page, "_bucket", &label, 1);
+    buf_printf(page->out, "%" PRIu64 "\n", count);
+}
+
+static void print_histogram(const struct page *page)
+{
+    uint64_t count = 0;
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++) {
+        char bound[24] = "+Inf";
+        if (i < HISTOGRAM_BUCKETS - 1)
+            snprintf(bound, sizeof bound, "%g", histogram_bounds_us[i] / 1e6);
+        count += sum(page, offsetof(struct histogram, counts) + i * sizeof(stat));
+        print_buckets(page, bound, count);
+    }
+    uint64_t us = sum(page, offsetof(struct histogram, sum_us));
+    begin_sample(page, "_sum", NULL, 0);
+    buf_printf(page->out, "%" PRIu64 ".%06" PRIu64 "\n", us / 1000000, us % 1000000);
+    begin_sample(page, "_count", NULL, 0);
+    buf_printf(page->out, "%" PRIu64 "\n", count);
+}
+
+/*
+ * An array of counters, one series each. Where the reasons are few all are shown, so that a rate
+ * can be drawn from the first event on; of statuses and errors only those that have happened.
+ */
+static void print_array(const struct page *page, const char *label_name,
+                        const char *(*name_of)(unsigned), unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++) {
+        const struct label label = {label_name, name_of(i)};
+        print_sample(page, &label, 1, sum(page, i * sizeof(stat)));
+    }
+}
+
+static void print_by_status(const struct page *page)
+{
+    for (unsigned i = 0; i < STATUS_MAX; i++) {
+        char code[12];
+        const struct label label = {"code", code};
+        uint64_t count = sum(page, i * sizeof(stat));
+        snprintf(code, sizeof code, "%u", i);
+        if (count > 0)
+            print_sample(page, &label, 1, count);
+    }
+}
+
+static void print_by_error(const struct page *page)
+{
+    for (unsigned i = 0; i < WEIR_E_COUNT; i++) {
+        const struct label label = {"reason", weir_err_name((enum weir_err)i)};
+        uint64_t count = sum(page, i * sizeof(stat));
+        if (count > 0)
+            print_sample(page, &label, 1, count);
+    }
+}
+
+static void print_by_retry(const struct page *page)
+{
+    for (unsigned i = 0; i < WEIR_E_COUNT * RETRY_RESULT_COUNT; i++) {
+        const struct label labels[] = {
+            {"reason", weir_err_name((enum weir_err)(i / RETRY_RESULT_COUNT))},
+            {"result", retry_result_name((enum retry_result)(i % RETRY_RESULT_COUNT))},
+        };
+        uint64_t count = sum(page, i * sizeof(stat));
+        if (count > 0)
+            print_sample(page, labels, 2, count);
+    }
+}
+
+static const char *source_at(unsigned number)
+{
+    return conn_source_name((enum conn_source)number);
+}
+
+static const char *close_at(unsigned number)
+{
+    return close_name((enum close_reason)number);
+}
+
+static const char *keep_at(unsigned number)
+{
+    return keep_name((enum keep)number);
+}
+
+static const char *place_at(unsigned number)
+{
+    return data_place_name((enum data_place)number);
+}
+
+static void print_by_source(const struct page *page)
+{
+    print_array(page, "connection", source_at, 0, SOURCE_COUNT);
+}
+
+static void print_by_close_reason(const struct page *page)
+{
+    print_array(page, "reason", close_at, 0, CLOSE_COUNT);
+}
+
+static void print_by_keep_reason(const struct page *page)
+{
+    print_array(page, "reason", keep_at, KEEP + 1, KEEP_COUNT);
+}
+
+static void print_by_place(const struct page *page)
+{
+    print_array(page, "place", place_at, 0, PLACE_COUNT);
+}
+
+static void print_by_protocol(const struct page *page)
+{
+    const struct label label = {"protocol", "http/1.1"};
+    print_sample(page, &label, 1, sum(page, 0));
+}
+
+static void print_build_info(const struct page *page)
+{
+    const struct label label = {"version", WEIR_VERSION};
+    print_sample(page, &label, 1, 1);
+}
+
+static void print_workers(const struct page *page)
+{
+    print_sample(page, NULL, 0, page->program->worker_count);
+}
+
+static void print_access_log_dropped(const struct page *page)
+{
+    const struct access_log *log = page->program->access_log;
+    print_sample(page, NULL, 0, log ? access_log_dropped(log) : 0);
+}
+
+#define PROGRAM_STRUCT struct program
+#define SERVICE_STRUCT struct service
+#define UPSTREAM_STRUCT struct upstream_stats
+
+static const struct row rows[] = {
+#define X(name, kind, scope, member, print, help)                                                  \
+    {name, kind, help, scope, offsetof(scope##_STRUCT, member), print_##print},
+#include "app/metrics.def"
+#undef X
+};
+
+static void set_label(struct page *page, unsigned number, const char *name, const char *value)
+{
+    page->labels[number] = (struct label){name, value};
+    page->label_count = number + 1;
+}
+
+static void print_upstreams(struct page *page, const struct service_options *options)
+{
+    for (page->upstream = 0; page->upstream < options->upstream_count; page->upstream++) {
+        set_label(page, 1, "upstream", options->upstreams[page->upstream].name);
+        page->row->print(page);
+    }
+}
+
+static void print_services(struct page *page)
+{
+    const struct snapshot *snapshot = page->program->snapshot;
+    for (page->service = 0; page->service < snapshot->service_count; page->service++) {
+        const struct service_options *options = &snapshot->services[page->service];
+        set_label(page, 0, "service", options->name);
+        if (page->row->scope == UPSTREAM)
+            print_upstreams(page, options);
+        else
+            page->row->print(page);
+    }
+}
+
+void metrics_print(const struct program *program, struct buf *out)
+{
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct page page = {.out = out, .program = program, .row = &rows[i]};
+        buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help, rows[i].name,
+                   rows[i].kind);
+        if (rows[i].scope == PROGRAM)
+            rows[i].print(&page);
+        else
+            print_services(&page);
+    }
+}

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/pools_page.h"
+
+#include "app/json.h"
+
+/* A walk over the servers, in the order of their numbers, and over their connections. */
+struct walk {
+    const struct survey *survey;
+    struct json json;
+    unsigned peer; /* the number of the next server */
+    size_t conn;   /* of the next connection */
+};
+
+static void print_uint(struct walk *walk, const char *key, uint64_t number)
+{
+    json_key(&walk->json, key);
+    json_uint(&walk->json, number);
+}
+
+static void print_text(struct walk *walk, const char *key, const char *text)
+{
+    json_key(&walk->json, key);
+    json_text(&walk->json, text);
+}
+
+static void print_conn(struct walk *walk, const struct survey_conn *conn)
+{
+    struct json *json = &walk->json;
+    json_open_object(json);
+    print_uint(walk, "id", conn->id);
+    print_uint(walk, "worker", conn->worker);
+    print_text(walk, "state", conn->in_use ? "in_use" : "idle");
+    json_key(json, "age_ms");
+    json_int(json, conn->age_ms);
+    json_key(json, "idle_ms");
+    if (conn->in_use)
+        json_null(json);
+    else
+        json_int(json, conn->idle_ms);
+    print_uint(walk, "requests", conn->requests);
+    json_close_object(json);
+}
+
+static void print_conns(struct walk *walk)
+{
+    json_key(&walk->json, "connections");
+    json_open_array(&walk->json);
+    const struct survey_conn *conns = survey_conns(walk->survey);
+    size_t count = survey_conn_count(walk->survey);
+    for (; walk->conn < count && conns[walk->conn].peer == walk->peer; walk->conn++)
+        print_conn(walk, &conns[walk->conn]);
+    json_close_array(&walk->json);
+}
+
+static void print_peer(struct walk *walk, const char *upstream, const struct addr *addr)
+{
+    const struct survey_peer *peer = &walk->survey->peers[walk->peer];
+    struct json *json = &walk->json;
+    char address[ADDR_TEXT_SIZE];
+    json_open_object(json);
+    print_text(walk, "upstream", upstream);
+    print_text(walk, "address", addr_print(addr, address));
+    print_text(walk, "protocol", "http/1.1");
+    json_key(json, "tls");
+    json_bool(json, false);
+    print_uint(walk, "idle", peer->idle);
+    print_uint(walk, "in_use", peer->in_use);
+    print_uint(walk, "dialling", peer->dialling);
+    print_uint(walk, "waiting", 0);
+    print_uint(walk, "opened", peer->opened);
+    print_uint(walk, "reused", peer->reused);
+    print_uint(walk, "taken_over", 0);
+    json_key(json, "learned_idle_timeout_ms");
+    json_null(json);
+    json_key(json, "learned_max_requests");
+    json_null(json);
+    print_conns(walk);
+    json_close_object(json);
+}
+
+static void print_upstream(struct walk *walk, const struct upstream_options *upstream)
+{
+    for (unsigned i = 0; i < upstream->server_count; i++, walk->peer++) {
+        const struct addr *addr = &upstream->servers[i].addr;
+        if (survey_place(upstream, addr) == i)
+            print_peer(walk, upstream->name, addr);
+    }
+}
+
+static void print_pool(struct walk *walk, const struct service_options *service)
+{
+    uint64_t idle = 0, in_use = 0;
+    unsigned peer = walk->peer;
+    for (unsigned i = 0; i < service->upstream_count; i++)
+        for (unsigned k = 0; k < service->upstreams[i].server_count; k++, peer++) {
+            idle += walk->survey->peers[peer].idle;
+            in_use += walk->survey->peers[peer].in_use;
+        }
+    json_key(&walk->json, "pool");
+    json_open_object(&walk->json);
+    print_uint(walk, "size", service->upstream_keepalive_pool_size);
+    print_uint(walk, "idle", idle);
+    print_uint(walk, "in_use", in_use);
+    json_close_object(&walk->json);
+}
+
+static void print_service(struct walk *walk, const struct service_options *service)
+{
+    json_open_object(&walk->json);
+    print_text(walk, "name", service->name);
+    print_pool(walk, service);
+    json_key(&walk->json, "peers");
+    json_open_array(&walk->json);
+    for (unsigned i = 0; i < service->upstream_count; i++)
+        print_upstream(walk, &service->upstreams[i]);
+    json_close_array(&walk->json);
+    json_close_object(&walk->json);
+}
+
+void pools_page_print(const struct survey *survey, struct weir_time now, struct buf *out)
+{
+    const struct program *program = survey->surveyor->program;
+    struct walk walk = {.survey = survey};
+    json_init(&walk.json, out);
+    json_open_object(&walk.json);
+    print_text(&walk, "version", WEIR_VERSION);
+    json_key(&walk.json, "uptime_ms");
+    json_int(&walk.json, weir_span_to_ms(weir_time_between(program->started, now)));
+    print_uint(&walk, "workers", program->worker_count);
+    /* Fewer when one was too busy to answer in time: the rest is what the others hold. */
+    print_uint(&walk, "workers_answered", survey->answered);
+    json_key(&walk.json, "services");
+    json_open_array(&walk.json);
+    for (unsigned i = 0; i < program->snapshot->service_count; i++)
+        print_service(&walk, &program->snapshot->services[i]);
+    json_close_array(&walk.json);
+    json_close_object(&walk.json);
+    buf_append_byte(out, '\n');
+}

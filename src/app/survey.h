@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef APP_SURVEY_H
+#define APP_SURVEY_H
+
+/*
+ * Asks every worker what its pools hold. Each answers on its own thread with a copy of the numbers,
+ * so nobody looks into another's pool. The asking side is worker 0's: questions go out and answers
+ * come back as mail, and whoever asked may be gone by then.
+ */
+
+#include "app/program.h"
+#include "base/buf.h"
+#include <weir/suspends.h>
+
+/* Where the surveys of one program come from. Worker 0's. */
+struct surveyor {
+    struct program *program;
+    unsigned outstanding; /* questions that have not come back: worker 0's loop must not end yet */
+};
+
+/* A server of an upstream of a service. Servers are numbered through all services, in order. */
+struct survey_peer {
+    uint64_t opened, reused;
+    uint64_t idle, in_use, dialling;
+};
+
+struct survey_conn {
+    unsigned peer; /* its number */
+    unsigned worker;
+    uint64_t id;
+    bool in_use;
+    int64_t age_ms, idle_ms;
+    uint64_t requests;
+};
+
+struct survey {
+    struct surveyor *surveyor;
+    struct survey_part **parts; /* by worker */
+    struct co *asker;           /* while it waits */
+    unsigned pending;
+    bool abandoned;    /* frees itself with the last answer */
+    unsigned answered; /* workers whose numbers are in what follows: */
+    struct survey_peer *peers;
+    unsigned peer_count;
+    struct buf conns; /* struct survey_conn, by peer, worker and id */
+};
+
+/*
+ * Asks, and waits until all have answered or `deadline` has passed: then the survey has what came.
+ * The caller frees it. WEIR_E_NO_MEMORY, _CANCELED.
+ */
+WEIR_SUSPENDS enum weir_err survey_take(struct surveyor *surveyor, struct weir_time deadline,
+                                        struct survey **ret_survey);
+void survey_free(struct survey **survey);
+
+/*
+ * The place among an upstream's servers under which an address is counted: the first server that
+ * has it.
+ */
+unsigned survey_place(const struct upstream_options *upstream, const struct addr *addr);
+
+static inline const struct survey_conn *survey_conns(const struct survey *survey)
+{
+    return (const struct survey_conn *)(const void *)survey->conns.at;
+}
+
+static inline size_t survey_conn_count(const struct survey *survey)
+{
+    return survey->conns.len / sizeof(struct survey_conn);
+}
+
+#endif

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: MIT */
+/* Two workers' loops on one thread, turned by turns, so that each order of events can be had. */
+#include "app/survey.h"
+
+#include "base/slice.h"
+#include "tests/check.h"
+
+enum { WORKERS = 2 };
+
+static struct server_options server;
+static struct upstream_options upstream;
+static struct service_options options;
+static struct snapshot snapshot = {.services = &options, .service_count = 1};
+static struct worker workers[WORKERS];
+static struct service *services[WORKERS];
+static struct program program = {
+    .snapshot = &snapshot, .ops = &epoll_ops, .workers = workers, .worker_count = WORKERS};
+static struct surveyor surveyor = {.program = &program};
+static int listening;
+
+/* What the asking coroutine was told. */
+static struct survey *survey;
+static enum weir_err asked_err;
+static bool asked;
+
+/* The kernel completes connections to it; nobody needs to accept them. */
+static void open_origin(void)
+{
+    struct listen_options listen = {.backlog = 16};
+    struct addr addr;
+    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &addr));
+    CHECK_OK(epoll_ops.listen(NULL, &addr, &listen, &listening));
+    CHECK_OK(epoll_ops.bound(NULL, listening, &server.addr));
+}
+
+static void open_worker(unsigned number)
+{
+    struct worker *worker = &workers[number];
+    struct loop_options loop = {.ops = &epoll_ops, .worker = number};
+    worker->program = &program;
+    worker->number = number;
+    worker->services = &services[number];
+    CHECK_OK(loop_init(&worker->loop, &loop));
+    socket_streams_init(&worker->streams, &worker->loop);
+    struct service_parts parts = {.loop = &worker->loop,
+                                  .streams = &worker->streams,
+                                  .worker = number,
+                                  .worker_count = WORKERS};
+    CHECK_OK(service_open(&options, &parts, &services[number]));
+    sched_enter(NULL);
+}
+
+static void set_up(void)
+{
+    open_origin();
+    server.text = "origin";
+    server.weight = 1;
+    upstream_options_init(&upstream);
+    upstream.name = "web";
+    upstream.servers = &server;
+    upstream.server_count = 1;
+    service_options_init(&options);
+    options.name = "edge";
+    options.upstreams = &upstream;
+    options.upstream_count = 1;
+    for (unsigned i = 0; i < WORKERS; i++)
+        open_worker(i);
+    survey = NULL;
+    asked = false;
+}
+
+static void turn(unsigned worker)
+{
+    struct loop *loop = &workers[worker].loop;
+    sched_enter(&loop->sched);
+    loop_turn(loop, loop_deadline(loop, weir_span_ms(1)));
+    sched_enter(NULL);
+}
+
+static void tear_down(void)
+{
+    CHECK_EQ(0, surveyor.outstanding);
+    for (unsigned i = 0; i < WORKERS; i++) {
+        sched_enter(&workers[i].loop.sched);
+        service_drain(services[i]);
+        service_close(&services[i]);
+        socket_streams_fini(&workers[i].streams);
+        loop_fini(&workers[i].loop);
+    }
+    epoll_ops.close_handle(NULL, listening);
+}
+
+/* Dials a connection in the worker's pool, and lays it to rest there. */
+WEIR_SUSPENDS static void dial_and_put(void *worker)
+{
+    struct service *service = services[((struct worker *)worker)->number];
+    struct peer *peer = service->upstreams[0].balance.servers[0].peer;
+    struct keep_facts facts = {0};
+    struct conn *conn = NULL;
+    CHECK_OK(pool_dial(&service->pool, peer, WEIR_NEVER, &conn));
+    pool_put(&conn, &facts);
+}
+
+static void add_idle(unsigned worker)
+{
+    struct pool *pool = &services[worker]->pool;
+    unsigned before = pool->idle_count;
+    CHECK_OK(
+        co_spawn(&workers[worker].loop.sched, NULL, "dial", dial_and_put, &workers[worker], NULL));
+    while (pool->idle_count == before)
+        turn(worker);
+}
+
+static struct conn *take(unsigned worker)
+{
+    struct service *service = services[worker];
+    sched_enter(&workers[worker].loop.sched);
+    struct conn *conn = pool_take(&service->pool, service->upstreams[0].balance.servers[0].peer);
+    sched_enter(NULL);
+    return conn;
+}
+
+WEIR_SUSPENDS static void ask(void *patience)
+{
+    struct loop *loop = &workers[0].loop;
+    asked_err = survey_take(&surveyor, loop_deadline(loop, *(struct weir_span *)patience), &survey);
+    asked = true;
+}
+
+static struct co *spawn_ask(struct weir_span *patience)
+{
+    struct co *co = NULL;
+    CHECK_OK(co_spawn(&workers[0].loop.sched, NULL, "ask", ask, patience, &co));
+    return co;
+}
+
+TEST(all_workers_are_added_up)
+{
+    struct weir_span patience = weir_span_s(30);
+    set_up();
+    add_idle(0);
+    add_idle(1);
+    struct conn *conn = take(1);
+    add_idle(1);
+    spawn_ask(&patience);
+    while (!asked) {
+        turn(0);
+        turn(1);
+    }
+    CHECK_OK(asked_err);
+    CHECK_EQ(WORKERS, survey->answered);
+    CHECK_EQ(1, survey->peer_count);
+    CHECK_EQ(3, survey->peers[0].opened);
+    CHECK_EQ(1, survey->peers[0].reused);
+    CHECK_EQ(2, survey->peers[0].idle);
+    CHECK_EQ(1, survey->peers[0].in_use);
+    CHECK_EQ(0, survey->peers[0].dialling);
+    CHECK_EQ(3, survey_conn_count(survey));
+    const struct survey_conn *conns = survey_conns(survey);
+    CHECK(conns[0].worker == 0 && conns[1].worker == 1 && conns[2].worker == 1);
+    CHECK(conns[1].id < conns[2].id);
+    CHECK(!conns[0].in_use && conns[1].in_use && !conns[2].in_use);
+    CHECK_EQ((int64_t)conn->id, conns[1].id);
+    survey_free(&survey);
+    sched_enter(&workers[1].loop.sched);
+    pool_close(&conn, CLOSE_ERROR, false);
+    sched_enter(NULL);
+    tear_down();
+}
+
+TEST(a_worker_that_does_not_answer_is_left_out_and_its_answer_is_not_lost)
+{
+    struct weir_span patience = weir_span_ms(5);
+    set_up();
+    add_idle(0);
+    add_idle(1);
+    spawn_ask(&patience);
+    while (!asked)
+        turn(0);
+    CHECK_OK(asked_err);
+    CHECK_EQ(1, survey->answered);
+    CHECK_EQ(1, survey->peers[0].opened);
+    CHECK_EQ(1, survey_conn_count(survey));
+    CHECK_EQ(1, surveyor.outstanding);
+    survey_free(&survey);
+    CHECK(survey == NULL);
+    CHECK_EQ(1, surveyor.outstanding);
+    turn(1);
+    turn(0);
+    tear_down();
+}
+
+TEST(an_asker_that_is_canceled_leaves_at_once)
+{
+    struct weir_span patience = WEIR_FOREVER;
+    set_up();
+    struct co *co = spawn_ask(&patience);
+    turn(0);
+    CHECK(!asked);
+    sched_enter(&workers[0].loop.sched);
+    co_cancel(co);
+    sched_enter(NULL);
+    turn(0);
+    CHECK(asked);
+    CHECK_ERR(WEIR_E_CANCELED, asked_err);
+    CHECK(survey == NULL);
+    turn(1);
+    turn(0);
+    tear_down();
+}
+
+/* A loop that ends delivers its mail first. */
+TEST(a_worker_may_end_with_a_question_in_its_mailbox)
+{
+    struct weir_span patience = weir_span_ms(1);
+    set_up();
+    spawn_ask(&patience);
+    while (!asked)
+        turn(0);
+    survey_free(&survey);
+    sched_enter(&workers[1].loop.sched);
+    mailbox_deliver(&workers[1].loop.mailbox);
+    sched_enter(NULL);
+    turn(0);
+    tear_down();
+}
+
+TEST(a_server_that_is_named_twice_has_one_place)
+{
+    struct server_options servers[3];
+    struct upstream_options twice = {.servers = servers, .server_count = 3};
+    CHECK_OK(addr_parse(SLICE("10.0.0.1:80"), &servers[0].addr));
+    CHECK_OK(addr_parse(SLICE("10.0.0.2:80"), &servers[1].addr));
+    CHECK_OK(addr_parse(SLICE("10.0.0.1:80"), &servers[2].addr));
+    CHECK_EQ(0, survey_place(&twice, &servers[2].addr));
+    CHECK_EQ(1, survey_place(&twice, &servers[1].addr));
+}
+
+CHECK_MAIN
