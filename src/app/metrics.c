@@ -219,7 +219,7 @@ static void print_by_protocol(const struct page *page)
     print_sample(page, &label, 1, sum(page, 0));
 }
 
-static void print_build_info(const struct page *page)
+static void print_version(const struct page *page)
 {
     const struct label label = {"version", WEIR_VERSION};
     print_sample(page, &label, 1, 1);

@@ -157,8 +157,9 @@ void program_stop(struct program *program)
 
 void program_end(struct program *program)
 {
-    for (unsigned i = 0; i < program->worker_count; i++)
-        worker_post_end(&program->workers[i]);
+    /* Worker 0 tells the others, when nothing of its own asks them any more. */
+    worker_post_end(&program->workers[0]);
+    pthread_barrier_wait(&program->barrier);
 }
 
 void program_join(struct program *program)

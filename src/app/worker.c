@@ -142,13 +142,26 @@ void worker_post_end(struct worker *worker)
 }
 
 /*
+ * Before each look at whether something has ended: the last coroutine ends when it is run, and a turn that
+ * ran it would go on to wait for an event that nothing is left to cause.
+ */
+static void run_ready(struct worker *worker)
+{
+    sched_run(&worker->loop.sched);
+}
+
+/*
  * Turns until the worker's services are drained, and then until the last mail has come: other
  * workers and the main thread may still post. On worker 0 the admin page is served all the while.
  */
 static void turn_until_end(struct worker *worker)
 {
-    while (!worker->draining || !services_have_ended(worker))
+    for (;;) {
+        run_ready(worker);
+        if (worker->draining && services_have_ended(worker))
+            break;
         loop_turn(&worker->loop, WEIR_NEVER);
+    }
     loop_timer_disarm(&worker->loop, &worker->grace);
     atomic_fetch_sub(&worker->program->running, 1);
     while (!worker->may_end)
@@ -159,19 +172,34 @@ static void turn_until_end(struct worker *worker)
 static void end_local_services(struct worker *worker)
 {
     struct program *program = worker->program;
-    if (worker->number > 0)
-        return;
     if (program->admin)
         admin_drain(program->admin);
     if (program->origin)
         origin_drain(program->origin);
     struct weir_time end = loop_deadline(&worker->loop, snapshot_of(worker)->shutdown_timeout);
-    while ((program->admin && !admin_is_idle(program->admin)) ||
-           (program->origin && !origin_is_idle(program->origin))) {
-        if (!weir_time_before(loop_now(&worker->loop), end))
-            break;
+    for (;;) {
+        run_ready(worker);
+        bool idle = (!program->admin || admin_is_idle(program->admin)) &&
+                    (!program->origin || origin_is_idle(program->origin));
+        if (idle || !weir_time_before(loop_now(&worker->loop), end))
+            return;
         loop_turn(&worker->loop, end);
     }
+}
+
+/*
+ * The admin page asks the other workers, so it ends while they still turn. And who posts still touches
+ * the receiving loop when its mail may have been read already: no loop ends before all have met here.
+ */
+static void end_together(struct worker *worker)
+{
+    struct program *program = worker->program;
+    if (worker->number == 0) {
+        end_local_services(worker);
+        for (unsigned i = 1; i < program->worker_count; i++)
+            worker_post_end(&program->workers[i]);
+    }
+    pthread_barrier_wait(&program->barrier);
 }
 
 void *worker_run(void *argument)
@@ -189,7 +217,7 @@ void *worker_run(void *argument)
         log_line(LOG_ERROR, "worker %u cannot accept: %s", worker->number, weir_err_text(err));
     pthread_barrier_wait(&program->barrier);
     turn_until_end(worker);
-    end_local_services(worker);
+    end_together(worker);
     close_all(worker);
     return NULL;
 }

@@ -57,14 +57,16 @@ WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct exchange *exchange,
     bool tunnel = client->wire.body == BODY_TUNNEL;
     struct weir_time deadline = tunnel ? WEIR_NEVER : deadline_of(client, options->body_timeout);
     enum weir_err err = h1_wire_piece(&client->wire, deadline, ret_piece);
-    if (err)
-        return body_error(err);
-    exchange->awaits_continue = false;
-    exchange->received_bytes += ret_piece->bytes;
-    if (!tunnel && options->max_request_body &&
-        exchange->received_bytes > options->max_request_body)
-        return WEIR_E_REQUEST_BODY_LENGTH;
-    return WEIR_OK;
+    if (!err) {
+        exchange->awaits_continue = false;
+        exchange->received_bytes += ret_piece->bytes;
+        if (!tunnel && options->max_request_body &&
+            exchange->received_bytes > options->max_request_body)
+            err = WEIR_E_REQUEST_BODY_LENGTH;
+    }
+    /* Where the next request would begin is not known, or too far away. */
+    exchange->close |= err != WEIR_OK;
+    return body_error(err);
 }
 
 static enum weir_err add_date(struct exchange *exchange, struct fields *fields)

@@ -2,6 +2,7 @@
 #include "http/h1_wire.h"
 
 #include "base/check.h"
+#include "http/hop.h"
 
 #include <string.h>
 
@@ -251,6 +252,7 @@ static enum weir_err take_trailers(struct h1_wire *wire)
         wire->buf->start += (uint32_t)used;
         wire->cursor = (struct h1_cursor){0};
         wire->state = WIRE_BODY_DONE;
+        hop_trailers(wire->trailers);
         return WEIR_OK;
     }
 }

@@ -61,7 +61,7 @@ void h1_wire_drop_head(struct h1_wire *wire);
 
 /*
  * The body that follows. A chunked one's trailers are read into `trailers` (else it may be NULL);
- * they view the buffers as a piece does.
+ * they view the buffers as a piece does. What must not be in them is left out (hop_trailers()).
  */
 void h1_wire_start_body(struct h1_wire *wire, const struct http_framing *framing,
                         struct fields *trailers);

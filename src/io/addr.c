@@ -27,7 +27,7 @@ enum weir_err addr_parse_ip(struct weir_slice text, struct addr *ret_addr)
     char copy[INET6_ADDRSTRLEN + 2];
     if (text.len >= 2 && text.at[0] == '[' && text.at[text.len - 1] == ']')
         text = slice_of(text.at + 1, text.len - 2);
-    if (text.len == 0 || text.len >= sizeof copy)
+    if (text.len == 0 || text.len >= sizeof copy || slice_find(text, '\0') != text.len)
         return WEIR_E_ADDRESS;
     memcpy(copy, text.at, text.len);
     copy[text.len] = '\0';

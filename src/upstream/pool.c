@@ -267,8 +267,9 @@ struct conn *pool_take(struct pool *pool, const struct peer *peer)
             continue;
         }
         leave_idle(conn);
-        enter_use(conn);
+        /* An equal key may stand in another upstream too: from here on that one counts it. */
         conn->peer = peer;
+        enter_use(conn);
         key->reused_count++;
         histogram_add(&conn_stats(conn)->idle_age,
                       weir_time_between(conn->released, loop_now(pool->loop)));

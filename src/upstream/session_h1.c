@@ -136,7 +136,7 @@ static struct keep_facts facts_of(const struct session_h1 *self)
     bool chunked = framing->body == BODY_CHUNKED;
     bool used = self->out.touched; /* else there is nothing to be incomplete */
     return (struct keep_facts){
-        .upgraded = framing->body == BODY_TUNNEL,
+        .upgraded = self->head_received && framing->body == BODY_TUNNEL,
         .request_incomplete = used && !self->session.request_sent,
         .response_incomplete = used && (!self->head_received || !h1_wire_body_done(&self->wire)),
         .close_delimited = framing->body == BODY_UNTIL_CLOSE,

@@ -7,7 +7,7 @@ import sys
 
 
 def literal(line):
-    """A line of bytes as a C string; octal escapes end after three digits, unlike hexadecimal ones."""
+    """Bytes as a C string. Octal escapes end after three digits, others may not."""
     return "".join(chr(byte) if 32 <= byte < 127 and byte not in b'"\\?' else f"\\{byte:03o}"
                    for byte in line)
 
