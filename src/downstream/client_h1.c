@@ -251,7 +251,8 @@ static void apply_limits(struct exchange *exchange)
     uint64_t limit = client->downstream->client->keepalive_request_limit;
     client->requests++;
     exchange->at_limit = limit > 0 && client->requests >= limit;
-    exchange->close |= exchange->at_limit || client->downstream->draining;
+    exchange->close |= exchange->at_limit || client->downstream->draining ||
+                       client->downstream->client->keepalive_timeout.ns == 0;
 }
 
 /* Reads the rest of a body that nobody wanted. True when the next request can follow. */

@@ -21,7 +21,6 @@ static struct http_response *new_response(struct exchange *exchange, uint16_t st
     response->minor = 1;
     response->reason = http_reason(status);
     fields_init(&response->fields);
-    fields_add_known(&response->fields, FIELD_SERVER, SLICE("weir"));
     return response;
 }
 

@@ -26,7 +26,8 @@ enum weir_err listener_group_open(struct listener_group *group, const struct bac
 void listener_group_close(struct listener_group *group, const struct backend_ops *ops,
                           struct backend *backend)
 {
-    ops->close_handle(backend, group->handle);
+    if (group->handle >= 0)
+        ops->close_handle(backend, group->handle);
     group->handle = -1;
 }
 
@@ -77,12 +78,21 @@ static void on_accepted(struct sock *sock, int handle, const struct addr *from)
 enum weir_err listener_start(struct listener *listener, struct listener_group *group,
                              struct downstream *downstream)
 {
-    listener->group = group;
     listener->downstream = downstream;
-    return sock_accept(downstream->loop, &listener->sock, group->handle, on_accepted, listener);
+    TRY(sock_accept(downstream->loop, &listener->sock, group->handle, on_accepted, listener));
+    listener->group = group;
+    atomic_fetch_add(&group->accepting, 1);
+    return WEIR_OK;
 }
 
 void listener_stop(struct listener *listener)
 {
+    struct listener_group *group = listener->group;
+    if (!group)
+        return;
+    listener->group = NULL;
     sock_close(&listener->sock, false);
+    if (atomic_fetch_sub(&group->accepting, 1) == 1)
+        listener_group_close(group, listener->downstream->loop->ops,
+                             listener->downstream->loop->backend);
 }

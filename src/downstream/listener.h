@@ -16,8 +16,9 @@ enum { LISTENER_WORKERS_MAX = 256 };
 
 /* What the workers share of one address. */
 struct listener_group {
-    struct addr addr; /* as it is bound */
-    int handle;
+    struct addr addr;           /* as it is bound */
+    int handle;                 /* -1 once nobody accepts any more */
+    _Atomic unsigned accepting; /* workers that do */
     unsigned worker_count;
     struct downstream *workers[LISTENER_WORKERS_MAX]; /* by number; all set before any accepts */
 };
@@ -39,7 +40,10 @@ void listener_group_close(struct listener_group *group, const struct backend_ops
 /* Starts accepting on this worker. */
 enum weir_err listener_start(struct listener *listener, struct listener_group *group,
                              struct downstream *downstream);
-/* Accepts no more on this worker. Harmless when it was not started. */
+/*
+ * Accepts no more on this worker; the last one closes the address, so that clients are refused
+ * rather than left to wait. Harmless when it was not started.
+ */
 void listener_stop(struct listener *listener);
 
 #endif

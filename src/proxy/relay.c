@@ -53,7 +53,7 @@ static void keep_for_replay(struct upload *upload, const struct http_piece *piec
     replay_keep(upload->replay, piece);
 }
 
-/* Until all is sent or one side fails; the client's failure is kept apart. */
+/* Until all is sent or one side fails. */
 WEIR_SUSPENDS static enum weir_err pass_all(struct upload *upload)
 {
     struct http_piece piece;
@@ -62,8 +62,7 @@ WEIR_SUSPENDS static enum weir_err pass_all(struct upload *upload)
         /* Nothing is there to go with the head: it goes before the client is waited for. */
         if (!exchange_has_piece(upload->exchange))
             TRY(session_flush(upload->session));
-        upload->client_err = exchange_recv_piece(upload->exchange, &piece);
-        TRY(upload->client_err);
+        TRY(exchange_recv_piece(upload->exchange, &piece));
         keep_for_replay(upload, &piece);
         TRY(pass(upload, &piece));
     }
@@ -74,9 +73,11 @@ WEIR_SUSPENDS static void run(void *argument)
 {
     struct upload *upload = argument;
     enum weir_err err = pass_all(upload);
-    /* An error of the server's shows in what it answers, or in that it does not. */
-    if (err && err == upload->client_err && err != WEIR_E_CANCELED)
-        co_cancel(upload->receiver);
+    bool server_ended = weir_err_retry(err) == WEIR_RETRY_IF_REUSED;
+    if (!err || err == WEIR_E_CANCELED || server_ended)
+        return;
+    upload->failure = err;
+    co_cancel(upload->receiver);
 }
 
 enum weir_err upload_start(struct upload *upload)
@@ -90,13 +91,13 @@ enum weir_err upload_end(struct upload *upload, enum weir_err err)
     if (!scope_is_empty(&upload->scope)) {
         scope_cancel(&upload->scope);
         enum weir_err joined = scope_join(&upload->scope);
-        if (!err && !upload->client_err)
+        if (!err && !upload->failure)
             err = joined;
     }
-    if (!upload->client_err || upload->client_err == WEIR_E_CANCELED)
+    if (!upload->failure)
         return err;
     co_uncancel();
-    return err == WEIR_E_CANCELED ? upload->client_err : err;
+    return err == WEIR_E_CANCELED ? upload->failure : err;
 }
 
 enum weir_err relay_download(struct exchange *exchange, struct session *session)

@@ -17,11 +17,11 @@
 struct upload {
     struct exchange *exchange;
     struct session *session;
-    struct replay *replay;    /* what is sent first, and where what comes is kept; NULL: nowhere */
-    struct co *receiver;      /* who waits for the response; canceled when the client fails */
-    struct weir_time moved;   /* when a piece was passed last */
-    enum weir_err client_err; /* why no more came from the client */
-    bool done;                /* all was sent */
+    struct replay *replay;  /* what is sent first, and where what comes is kept; NULL: nowhere */
+    struct co *receiver;    /* who waits for the response */
+    struct weir_time moved; /* when a piece was passed last */
+    enum weir_err failure;  /* what it canceled the receiver for */
+    bool done;              /* all was sent */
     struct scope scope;
 };
 
@@ -30,15 +30,15 @@ void upload_init(struct upload *upload, struct exchange *exchange, struct sessio
                  struct replay *replay);
 
 /*
- * Starts sending what the replay buffer holds, then what the client sends. An error of the client's
- * cancels the caller; one of the server's does not: it may have answered before it stopped reading.
+ * Starts sending what the replay buffer holds, then what the client sends. When that fails the
+ * caller is canceled, unless the server ended the connection: it may have answered before that.
  */
 enum weir_err upload_start(struct upload *upload);
 
 /*
- * Ends it, whether it is through or not. If the caller was canceled because of the client's error,
- * that cancellation is over then. `err` is what the caller's own work ended with; what comes back
- * is the error to be told: the client's, if that is what stopped the caller.
+ * Ends it, whether it is through or not. If it had canceled the caller, that cancellation is over
+ * then. `err` is what the caller's own work ended with; what comes back is the error to be told:
+ * the upload's, if that is what stopped the caller.
  */
 WEIR_SUSPENDS enum weir_err upload_end(struct upload *upload, enum weir_err err);
 

@@ -201,6 +201,19 @@ static enum weir_err choose_upstream(struct serving *serving)
     return WEIR_OK;
 }
 
+/*
+ * The one protocol that is passed on. Others (h2c above all) would let a client speak with the
+ * server past everything that is decided here.
+ */
+static bool asks_for_websocket(const struct http_request *request)
+{
+    struct http_persistence said;
+    const struct field *upgrade = fields_find(&request->fields, FIELD_UPGRADE);
+    framing_persistence(&request->fields, &said);
+    return said.upgrade && request->minor > 0 && upgrade &&
+           slice_equal_nocase(upgrade->value, SLICE("websocket"));
+}
+
 /* Makes the client's request the one that goes to the server. */
 static enum weir_err edit_request(struct serving *serving)
 {
@@ -209,10 +222,7 @@ static enum weir_err edit_request(struct serving *serving)
     serving->response = arena_alloc(&exchange->arena, sizeof *serving->response);
     if (!client || !serving->response)
         return WEIR_E_NO_MEMORY;
-    struct http_persistence said;
-    framing_persistence(&exchange->request->fields, &said);
-    bool upgrade = said.upgrade && exchange->request->minor > 0 &&
-                   fields_have(&exchange->request->fields, FIELD_UPGRADE);
+    bool upgrade = asks_for_websocket(exchange->request);
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
         .scheme = SLICE("http"),
