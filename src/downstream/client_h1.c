@@ -30,12 +30,6 @@ static struct weir_time deadline_of(const struct client *client, struct weir_spa
     return loop_deadline(client->downstream->loop, span);
 }
 
-static bool h1_has_piece(const struct exchange *exchange)
-{
-    const struct client *client = client_of(exchange);
-    return h1_wire_body_done(&client->wire) || h1_wire_has_bytes(&client->wire);
-}
-
 static enum weir_err body_error(enum weir_err err)
 {
     switch (err) {
@@ -49,24 +43,36 @@ static enum weir_err body_error(enum weir_err err)
     }
 }
 
+/* What a piece of the body, or the failure to get one, means for the exchange. */
+static enum weir_err note_piece(struct exchange *exchange, enum weir_err err,
+                                const struct http_piece *piece)
+{
+    const struct client *client = client_of(exchange);
+    uint64_t limit = client->downstream->client->max_request_body;
+    if (err)
+        return body_error(err);
+    if (piece->count > 0)
+        exchange->awaits_continue = false;
+    exchange->received_bytes += piece->bytes;
+    bool over = limit > 0 && exchange->received_bytes > limit;
+    return over && client->wire.body != BODY_TUNNEL ? WEIR_E_REQUEST_BODY_LENGTH : WEIR_OK;
+}
+
+static enum weir_err h1_piece_now(struct exchange *exchange, struct http_piece *ret_piece)
+{
+    enum weir_err err = h1_wire_piece_now(&client_of(exchange)->wire, ret_piece);
+    return note_piece(exchange, err, ret_piece);
+}
+
 WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct exchange *exchange,
                                                  struct http_piece *ret_piece)
 {
     struct client *client = client_of(exchange);
-    const struct client_options *options = client->downstream->client;
-    bool tunnel = client->wire.body == BODY_TUNNEL;
-    struct weir_time deadline = tunnel ? WEIR_NEVER : deadline_of(client, options->body_timeout);
+    struct weir_time deadline = client->wire.body == BODY_TUNNEL
+                                    ? WEIR_NEVER
+                                    : deadline_of(client, client->downstream->client->body_timeout);
     enum weir_err err = h1_wire_piece(&client->wire, deadline, ret_piece);
-    if (!err) {
-        exchange->awaits_continue = false;
-        exchange->received_bytes += ret_piece->bytes;
-        if (!tunnel && options->max_request_body &&
-            exchange->received_bytes > options->max_request_body)
-            err = WEIR_E_REQUEST_BODY_LENGTH;
-    }
-    /* Where the next request would begin is not known, or too far away. */
-    exchange->close |= err != WEIR_OK;
-    return body_error(err);
+    return note_piece(exchange, err, ret_piece);
 }
 
 static enum weir_err add_date(struct exchange *exchange, struct fields *fields)
@@ -180,7 +186,7 @@ static uint64_t h1_sent_bytes(const struct exchange *exchange)
 }
 
 static const struct exchange_ops h1_ops = {
-    .has_piece = h1_has_piece,
+    .piece_now = h1_piece_now,
     .recv_piece = h1_recv_piece,
     .send_head = h1_send_head,
     .flush = h1_flush,

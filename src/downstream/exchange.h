@@ -20,7 +20,7 @@
 struct exchange;
 
 struct exchange_ops {
-    bool (*has_piece)(const struct exchange *exchange);
+    enum weir_err (*piece_now)(struct exchange *exchange, struct http_piece *ret_piece);
     WEIR_SUSPENDS enum weir_err (*recv_piece)(struct exchange *exchange,
                                               struct http_piece *ret_piece);
     enum weir_err (*send_head)(struct exchange *exchange, struct http_response *response,
@@ -51,10 +51,14 @@ struct exchange {
 
 typedef WEIR_SUSPENDS void exchange_handler_fn(void *owner, struct exchange *exchange);
 
-/* Whether recv_piece() would answer without waiting. */
-static inline bool exchange_has_piece(const struct exchange *exchange)
+/*
+ * What of the request's body is here already, without waiting: a piece with nothing in it that is
+ * not the last when nothing is. Errors as recv_piece().
+ */
+static inline enum weir_err exchange_piece_now(struct exchange *exchange,
+                                               struct http_piece *ret_piece)
 {
-    return exchange->ops->has_piece(exchange);
+    return exchange->ops->piece_now(exchange, ret_piece);
 }
 
 /*

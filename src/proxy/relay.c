@@ -53,16 +53,30 @@ static void keep_for_replay(struct upload *upload, const struct http_piece *piec
     replay_keep(upload->replay, piece);
 }
 
+static bool is_nothing(const struct http_piece *piece)
+{
+    return piece->count == 0 && !piece->last;
+}
+
+/* What is here goes with the head; when nothing is, the head goes before the client is waited for.
+ */
+WEIR_SUSPENDS static enum weir_err next_of_request(struct upload *upload,
+                                                   struct http_piece *ret_piece)
+{
+    TRY(exchange_piece_now(upload->exchange, ret_piece));
+    if (!is_nothing(ret_piece))
+        return WEIR_OK;
+    TRY(session_flush(upload->session));
+    return exchange_recv_piece(upload->exchange, ret_piece);
+}
+
 /* Until all is sent or one side fails. */
 WEIR_SUSPENDS static enum weir_err pass_all(struct upload *upload)
 {
     struct http_piece piece;
     TRY(pass_kept(upload));
     while (!upload->done) {
-        /* Nothing is there to go with the head: it goes before the client is waited for. */
-        if (!exchange_has_piece(upload->exchange))
-            TRY(session_flush(upload->session));
-        TRY(exchange_recv_piece(upload->exchange, &piece));
+        TRY(next_of_request(upload, &piece));
         keep_for_replay(upload, &piece);
         TRY(pass(upload, &piece));
     }
@@ -104,10 +118,12 @@ enum weir_err relay_download(struct exchange *exchange, struct session *session)
 {
     struct http_piece piece;
     do {
-        /* What is there already goes with the head; what is not must not hold the head up. */
-        if (!session_has_piece(session))
+        /* What is here already goes with the head; what is not must not hold the head up. */
+        TRY(session_piece_now(session, &piece));
+        if (is_nothing(&piece)) {
             TRY(exchange_flush(exchange));
-        TRY(session_recv_piece(session, WEIR_NEVER, &piece));
+            TRY(session_recv_piece(session, WEIR_NEVER, &piece));
+        }
         TRY(exchange_send_piece(exchange, &piece));
     } while (!piece.last);
     return WEIR_OK;

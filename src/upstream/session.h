@@ -28,7 +28,7 @@ struct session_ops {
     WEIR_SUSPENDS enum weir_err (*recv_head)(struct session *session,
                                              struct http_response *ret_response,
                                              struct http_framing *ret_framing);
-    bool (*has_piece)(const struct session *session);
+    enum weir_err (*piece_now)(struct session *session, struct http_piece *ret_piece);
     WEIR_SUSPENDS enum weir_err (*recv_piece)(struct session *session, struct weir_time deadline,
                                               struct http_piece *ret_piece);
     void (*release)(struct session *session, bool keep);
@@ -89,10 +89,13 @@ WEIR_SUSPENDS static inline enum weir_err session_recv_head(struct session *sess
     return session->ops->recv_head(session, ret_response, ret_framing);
 }
 
-/* Whether recv_piece() would answer without waiting. */
-static inline bool session_has_piece(const struct session *session)
+/*
+ * What of the response's body is here already, without waiting: a piece with nothing in it that is
+ * not the last when nothing is. As with recv_piece() it is valid until the next call that receives.
+ */
+static inline enum weir_err session_piece_now(struct session *session, struct http_piece *ret_piece)
 {
-    return session->ops->has_piece(session);
+    return session->ops->piece_now(session, ret_piece);
 }
 
 /*

@@ -111,10 +111,18 @@ WEIR_SUSPENDS static enum weir_err h1_recv_head(struct session *session,
     return WEIR_OK;
 }
 
-static bool h1_has_piece(const struct session *session)
+static enum weir_err piece_error(enum weir_err err)
 {
-    const struct session_h1 *self = container_of(session, const struct session_h1, session);
-    return h1_wire_body_done(&self->wire) || h1_wire_has_bytes(&self->wire);
+    if (err == WEIR_E_TIMEOUT)
+        return WEIR_E_RESPONSE_TIMEOUT;
+    return err == WEIR_E_EOF || err == WEIR_E_RESET ? WEIR_E_RESPONSE_INCOMPLETE : err;
+}
+
+static enum weir_err h1_piece_now(struct session *session, struct http_piece *ret_piece)
+{
+    struct session_h1 *self = of(session);
+    h1_wire_drop_head(&self->wire);
+    return piece_error(h1_wire_piece_now(&self->wire, ret_piece));
 }
 
 WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct session *session, struct weir_time deadline,
@@ -123,10 +131,7 @@ WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct session *session, struct
     struct session_h1 *self = of(session);
     h1_wire_drop_head(&self->wire);
     struct weir_time limit = weir_time_min(deadline, read_deadline(self));
-    enum weir_err err = h1_wire_piece(&self->wire, limit, ret_piece);
-    if (err == WEIR_E_TIMEOUT)
-        return WEIR_E_RESPONSE_TIMEOUT;
-    return err == WEIR_E_EOF || err == WEIR_E_RESET ? WEIR_E_RESPONSE_INCOMPLETE : err;
+    return piece_error(h1_wire_piece(&self->wire, limit, ret_piece));
 }
 
 static struct keep_facts facts_of(const struct session_h1 *self)
@@ -174,7 +179,7 @@ static const struct session_ops h1_ops = {
     .flush = h1_flush,
     .send_piece = h1_send_piece,
     .recv_head = h1_recv_head,
-    .has_piece = h1_has_piece,
+    .piece_now = h1_piece_now,
     .recv_piece = h1_recv_piece,
     .release = h1_release,
 };
