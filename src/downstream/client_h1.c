@@ -49,13 +49,16 @@ static enum weir_err note_piece(struct exchange *exchange, enum weir_err err,
 {
     const struct client *client = client_of(exchange);
     uint64_t limit = client->downstream->client->max_request_body;
-    if (err)
-        return body_error(err);
-    if (piece->count > 0)
-        exchange->awaits_continue = false;
-    exchange->received_bytes += piece->bytes;
-    bool over = limit > 0 && exchange->received_bytes > limit;
-    return over && client->wire.body != BODY_TUNNEL ? WEIR_E_REQUEST_BODY_LENGTH : WEIR_OK;
+    if (!err) {
+        exchange->awaits_continue &= piece->count == 0;
+        exchange->received_bytes += piece->bytes;
+        bool over = limit > 0 && exchange->received_bytes > limit;
+        if (over && client->wire.body != BODY_TUNNEL)
+            err = WEIR_E_REQUEST_BODY_LENGTH;
+    }
+    /* A body that went wrong leaves its end in doubt. */
+    exchange->close |= err != WEIR_OK;
+    return body_error(err);
 }
 
 static enum weir_err h1_piece_now(struct exchange *exchange, struct http_piece *ret_piece)

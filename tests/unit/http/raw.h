@@ -112,8 +112,8 @@ enum { RAW_TEXT_SIZE = 64 * 1024 };
 static char raw_text[RAW_TEXT_SIZE];
 
 /*
- * Reads on until the text ends with `end`, or the connection does: the outcome is as of
- * raw_recv_now().
+ * Reads until the text ends with `end` and not a byte further, or until the connection ends: then the
+ * outcome is as of raw_recv_now(). With "" only the latter.
  */
 WEIR_SUSPENDS static inline ssize_t raw_read(int descriptor, const char *end)
 {
@@ -122,8 +122,9 @@ WEIR_SUSPENDS static inline ssize_t raw_read(int descriptor, const char *end)
         raw_text[length] = '\0';
         if (end_length && length >= end_length && !strcmp(raw_text + length - end_length, end))
             return (ssize_t)length;
-        size_t room = RAW_TEXT_SIZE - 1 - length;
-        ssize_t count = room ? raw_recv_now(descriptor, raw_text + length, room) : RAW_NOTHING;
+        size_t room = end_length ? 1 : RAW_TEXT_SIZE - 1 - length;
+        must(length + room < RAW_TEXT_SIZE);
+        ssize_t count = raw_recv_now(descriptor, raw_text + length, room);
         if (count == RAW_NOTHING && stage_breathe())
             continue;
         if (count <= 0)
