@@ -157,6 +157,15 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
     return WEIR_OK;
 }
 
+static bool h1_retract_head(struct exchange *exchange)
+{
+    if (!exchange->head_sent || !h1_out_retract(&client_of(exchange)->out))
+        return false;
+    exchange->head_sent = false;
+    exchange->status = 0;
+    return true;
+}
+
 static enum weir_err after_send(struct exchange *exchange, enum weir_err err)
 {
     exchange->done = !err && exchange->head_sent && h1_out_done(&client_of(exchange)->out);
@@ -192,6 +201,7 @@ static const struct exchange_ops h1_ops = {
     .piece_now = h1_piece_now,
     .recv_piece = h1_recv_piece,
     .send_head = h1_send_head,
+    .retract_head = h1_retract_head,
     .flush = h1_flush,
     .send_piece = h1_send_piece,
     .sent_bytes = h1_sent_bytes,

@@ -25,6 +25,7 @@ struct exchange_ops {
                                               struct http_piece *ret_piece);
     enum weir_err (*send_head)(struct exchange *exchange, struct http_response *response,
                                const struct http_framing *framing);
+    bool (*retract_head)(struct exchange *exchange);
     WEIR_SUSPENDS enum weir_err (*flush)(struct exchange *exchange);
     WEIR_SUSPENDS enum weir_err (*send_piece)(struct exchange *exchange,
                                               const struct http_piece *piece);
@@ -81,6 +82,15 @@ static inline enum weir_err exchange_send_head(struct exchange *exchange,
                                                const struct http_framing *framing)
 {
     return exchange->ops->send_head(exchange, response, framing);
+}
+
+/*
+ * Takes back a final head that was only written down, so that another answer can be given. False
+ * when it, or a part of it, is on its way.
+ */
+static inline bool exchange_retract_head(struct exchange *exchange)
+{
+    return exchange->ops->retract_head(exchange);
 }
 
 /* Sends heads that were only written down. WEIR_E_CLIENT_GONE, _CLIENT_WRITE_TIMEOUT, _CANCELED. */

@@ -75,7 +75,8 @@ void exchange_fail(struct exchange *exchange, enum weir_err err)
     must(err != WEIR_OK);
     if (!exchange->error)
         exchange->error = err;
-    if (exchange->head_sent || weir_err_status(err) == 0) {
+    bool too_late = exchange->head_sent && !exchange_retract_head(exchange);
+    if (too_late || weir_err_status(err) == 0) {
         exchange->close = true;
         return;
     }

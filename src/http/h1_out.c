@@ -65,6 +65,15 @@ enum weir_err h1_out_response(struct h1_out *out, const struct http_response *re
                    framing);
 }
 
+bool h1_out_retract(struct h1_out *out)
+{
+    if (!out->head)
+        return false;
+    iobuf_give(bufs_of(out), &out->head);
+    out->open = false;
+    return true;
+}
+
 void h1_out_tunnel(struct h1_out *out)
 {
     out->body = BODY_TUNNEL;

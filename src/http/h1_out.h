@@ -37,6 +37,9 @@ enum weir_err h1_out_response(struct h1_out *out, const struct http_response *re
  * direction. */
 void h1_out_tunnel(struct h1_out *out);
 
+/* Takes back a head of which nothing was sent. False when there is none. */
+bool h1_out_retract(struct h1_out *out);
+
 /* Sends a head that waits; nothing if none does. */
 WEIR_SUSPENDS enum weir_err h1_out_flush(struct h1_out *out, struct weir_time deadline);
 
