@@ -56,8 +56,8 @@ static enum weir_err note_piece(struct exchange *exchange, enum weir_err err,
         if (over && client->wire.body != BODY_TUNNEL)
             err = WEIR_E_REQUEST_BODY_LENGTH;
     }
-    /* A body that went wrong leaves its end in doubt. */
-    exchange->close |= err != WEIR_OK;
+    /* A body that went wrong leaves its end in doubt; one that is only no longer waited for does not. */
+    exchange->close |= err && err != WEIR_E_CANCELED;
     return body_error(err);
 }
 
@@ -146,6 +146,9 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
     exchange->close |= exchange->awaits_continue;
     struct http_framing mine;
     choose_framing(exchange, response, framing, &mine);
+    /* RFC 9110 section 8.6: a 204 has none, and a client that believed it would wait for a body. */
+    if (response->status == 204)
+        fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
     TRY(add_date(exchange, &response->fields));
     if (!add_framing_fields(exchange, &response->fields, &mine))
         return WEIR_E_LIMIT;
