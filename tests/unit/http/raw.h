@@ -4,13 +4,15 @@
 
 /*
  * The other side of the wire, by hand: plain sockets on 127.0.0.1, on a port that the kernel picks.
- * What is sent over loopback lies at the receiver when the call returns, so a test knows where it is.
+ * What is sent over loopback lies at the receiver when the call returns, so a test knows where it
+ * is.
  */
 
 #include "io/addr.h"
 #include "tests/unit/http/stage.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -49,6 +51,12 @@ static inline struct addr raw_refusing(int *ret_descriptor)
     return raw_addr_of(*ret_descriptor);
 }
 
+/* What is sent goes at once, however little it is. */
+static inline void raw_no_delay(int descriptor)
+{
+    setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, &(int){1}, sizeof(int));
+}
+
 /* The next connection, waited for; -1 when none comes. */
 WEIR_SUSPENDS static inline int raw_accept(const struct raw_listener *listener)
 {
@@ -57,6 +65,7 @@ WEIR_SUSPENDS static inline int raw_accept(const struct raw_listener *listener)
         descriptor = accept4(listener->descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     while (descriptor < 0 && stage_breathe());
     CHECK(descriptor >= 0);
+    raw_no_delay(descriptor);
     return descriptor;
 }
 
@@ -74,6 +83,7 @@ static inline int raw_dial(const struct addr *addr)
 {
     int descriptor = socket(addr->any.sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     must(descriptor >= 0 && connect(descriptor, &addr->any, addr->len) == 0);
+    raw_no_delay(descriptor);
     return descriptor;
 }
 
@@ -112,8 +122,8 @@ enum { RAW_TEXT_SIZE = 64 * 1024 };
 static char raw_text[RAW_TEXT_SIZE];
 
 /*
- * Reads until the text ends with `end` and not a byte further, or until the connection ends: then the
- * outcome is as of raw_recv_now(). With "" only the latter.
+ * Reads until the text ends with `end` and not a byte further, or until the connection ends: then
+ * the outcome is as of raw_recv_now(). With "" only the latter.
  */
 WEIR_SUSPENDS static inline ssize_t raw_read(int descriptor, const char *end)
 {

@@ -5,7 +5,8 @@
 /*
  * A loop over epoll for one test, and a way to wait in it that ends: STAGE_TEST's body runs in a
  * coroutine, a plain TEST between stage_open() and stage_close() turns the loop itself, and
- * stage_breathe() does for both. When the stage closes nothing may be left open: the loop checks it.
+ * stage_breathe() does for both. When the stage closes nothing may be left open: the loop checks
+ * it.
  */
 
 #include "base/check.h"
@@ -78,7 +79,8 @@ WEIR_SUSPENDS static inline void stage_main(void *unused)
     stage.loop.ops->interrupt(stage.loop.backend);
 }
 
-/* Runs `play` in a coroutine to its end, for which one that has run out of patience has time left. */
+/* Runs `play` in a coroutine to its end, for which one that has run out of patience has time left.
+ */
 static inline void stage_play(WEIR_SUSPENDS void (*play)(void))
 {
     stage_open();

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* What every backend must do with sockets stands in tests/sim/contract.h; here is the rest. */
+#include "io/sock.h"
+
+#include "base/slice.h"
+#include "tests/unit/io/drive.h"
+
+enum { GUESTS = 16 };
+
+/* Collects the connections that come. */
+struct host {
+    struct drive *drive;
+    struct sock listener;
+    struct addr addr;
+    int handle;
+    int guests[GUESTS];
+    int guest_count, guests_wanted;
+    bool full;
+};
+
+static void welcome(struct sock *listener, int handle, const struct addr *from)
+{
+    struct host *host = listener->watch_owner;
+    CHECK(!co_self() && from->len > 0);
+    host->guests[host->guest_count++] = handle;
+    host->full = host->guest_count >= host->guests_wanted;
+    if (host->full)
+        co_wake(host->drive->waiting);
+}
+
+static void host_open(struct host *host, struct drive *drive, int backlog)
+{
+    struct loop *loop = &drive->loop;
+    struct listen_options options = {.backlog = backlog};
+    *host = (struct host){.drive = drive};
+    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &host->addr));
+    CHECK_OK(loop->ops->listen(loop->backend, &host->addr, &options, &host->handle));
+    CHECK_OK(loop->ops->bound(loop->backend, host->handle, &host->addr));
+}
+
+static void host_close(struct host *host)
+{
+    struct loop *loop = &host->drive->loop;
+    sock_close(&host->listener, false);
+    loop->ops->close_handle(loop->backend, host->handle);
+}
+
+static void accept_and_attach(struct drive *drive)
+{
+    struct host host;
+    struct sock dialled, accepted;
+    struct dial_options options = {0};
+    struct iobuf *buf = NULL;
+    size_t sent = 99;
+    host_open(&host, drive, 16);
+    host.guests_wanted = 1;
+    CHECK_OK(sock_accept(&drive->loop, &host.listener, host.handle, welcome, &host));
+    CHECK_OK(sock_dial(&drive->loop, &dialled, &host.addr, &options, within_s(drive, 5)));
+    CHECK(expect_soon(drive, &host.full));
+    CHECK_OK(sock_attach(&drive->loop, &accepted, host.guests[0]));
+    struct weir_slice slices[3] = {SLICE("two "), SLICE(""), SLICE("slices")};
+    CHECK_OK(sock_send(&dialled, slices, 3, WEIR_NEVER, &sent));
+    CHECK_EQ(10, sent);
+    CHECK_OK(sock_send(&dialled, slices + 1, 1, WEIR_NEVER, &sent)); /* nothing is sent at once */
+    CHECK_EQ(0, sent);
+    CHECK_OK(sock_recv(&accepted, within_s(drive, 5), &buf));
+    CHECK_SLICE(iobuf_slice(buf), "two slices");
+    iobuf_give(&drive->loop.bufs, &buf);
+    CHECK_EQ(IO_NOTHING, sock_recv_now(&accepted, &buf));
+    sock_close(&accepted, false);
+    sock_close(&accepted, false); /* harmless */
+    CHECK_ERR(WEIR_E_EOF, sock_recv(&dialled, within_s(drive, 5), &buf));
+    CHECK(dialled.ended);
+    sock_close(&dialled, false);
+    host_close(&host);
+}
+
+TEST(a_dialled_and_an_accepted_end_talk)
+{
+    drive(accept_and_attach);
+}
+
+/* With its backlog full, a listener that nobody serves lets connecting hang. */
+static void dial_until_it_hangs(struct drive *drive)
+{
+    struct host host;
+    struct sock socks[8];
+    struct dial_options options = {0};
+    enum weir_err err = WEIR_OK;
+    unsigned count = 0;
+    host_open(&host, drive, 0);
+    while (count < COUNT_OF(socks) && !err) {
+        struct weir_time deadline = loop_deadline(&drive->loop, weir_span_ms(50));
+        err = sock_dial(&drive->loop, &socks[count], &host.addr, &options, deadline);
+        count += !err;
+    }
+    CHECK_ERR(WEIR_E_TIMEOUT, err);
+    sock_close(&socks[count], false); /* it is closed already; harmless */
+    while (count > 0)
+        sock_close(&socks[--count], false);
+    drive->loop.ops->close_handle(drive->loop.backend, host.handle);
+}
+
+TEST(a_dial_ends_at_its_deadline)
+{
+    drive(dial_until_it_hangs);
+}
+
+struct dialler {
+    struct drive *drive;
+    const struct addr *addr;
+    struct sock sock;
+    struct co *co;
+    enum weir_err err;
+};
+
+static void dial_for_ever(void *argument)
+{
+    struct dialler *self = argument;
+    struct dial_options options = {0};
+    self->co = co_self();
+    self->err = sock_dial(&self->drive->loop, &self->sock, self->addr, &options, WEIR_NEVER);
+    sock_close(&self->sock, false);
+}
+
+static void cancel_a_dial(struct drive *drive)
+{
+    struct host host;
+    struct scope scope;
+    struct dialler diallers[8];
+    unsigned canceled = 0;
+    host_open(&host, drive, 0);
+    scope_init(&scope);
+    for (unsigned i = 0; i < COUNT_OF(diallers); i++) {
+        diallers[i] = (struct dialler){.drive = drive, .addr = &host.addr};
+        CHECK_OK(scope_spawn(&scope, "dial", dial_for_ever, &diallers[i]));
+    }
+    CHECK_OK(co_yield ());
+    scope_cancel(&scope);
+    CHECK_OK(scope_join(&scope));
+    for (unsigned i = 0; i < COUNT_OF(diallers); i++) {
+        CHECK(!diallers[i].err || diallers[i].err == WEIR_E_CANCELED);
+        canceled += diallers[i].err == WEIR_E_CANCELED;
+    }
+    CHECK(canceled > 0);
+    drive->loop.ops->close_handle(drive->loop.backend, host.handle);
+}
+
+TEST(a_dial_can_be_canceled)
+{
+    drive(cancel_a_dial);
+}
+
+struct sender {
+    struct sock *sock;
+    struct weir_slice slice;
+    size_t sent;
+    enum weir_err err;
+};
+
+static void send_all(void *argument)
+{
+    struct sender *self = argument;
+    self->err = sock_send(self->sock, &self->slice, 1, WEIR_NEVER, &self->sent);
+}
+
+static char long_text[300000];
+
+/* The receiver takes little at a time; the sender is woken again and again. */
+static void send_through_a_small_buffer(struct drive *drive)
+{
+    struct sock sock;
+    struct scope scope;
+    struct sender sender = {.sock = &sock, .slice = slice_of(long_text, sizeof long_text)};
+    int small = 4096, other = attach_one_end(drive, &sock);
+    size_t at = 0;
+    char got[500];
+    CHECK_EQ(0, setsockopt(sock.handle, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    for (size_t i = 0; i < sizeof long_text; i++)
+        long_text[i] = (char)(i * 11 + i / 253);
+    scope_init(&scope);
+    CHECK_OK(scope_spawn(&scope, "send", send_all, &sender));
+    while (at < sizeof long_text) {
+        ssize_t count = read(other, got, sizeof got);
+        if (count > 0) {
+            CHECK(memcmp(got, long_text + at, (size_t)count) == 0);
+            at += (size_t)count;
+        }
+        CHECK_OK(co_yield ());
+    }
+    CHECK_OK(scope_join(&scope));
+    CHECK_OK(sender.err);
+    CHECK_EQ(sizeof long_text, sender.sent);
+    close(other);
+    sock_close(&sock, false);
+}
+
+TEST(a_send_goes_on_when_there_is_room)
+{
+    drive(send_through_a_small_buffer);
+}
+
+/* After a send that was given up, the next one still learns when there is room. */
+static void give_up_and_send_again(struct drive *drive)
+{
+    struct sock sock;
+    size_t first, second, got = 0;
+    char bytes[5000];
+    struct weir_slice text = slice_of(long_text, sizeof long_text);
+    int other = attach_one_end(drive, &sock);
+    struct weir_time deadline = loop_deadline(&drive->loop, weir_span_ms(10));
+    enum weir_err err = sock_send(&sock, &text, 1, deadline, &first);
+    if (!CHECK_ERR(WEIR_E_TIMEOUT, err))
+        return;
+    CHECK(first > 0 && first < sizeof long_text);
+    struct sender sender = {.sock = &sock,
+                            .slice = slice_of(long_text + first, sizeof long_text - first)};
+    struct scope scope;
+    scope_init(&scope);
+    CHECK_OK(scope_spawn(&scope, "send", send_all, &sender));
+    while (got < sizeof long_text) {
+        ssize_t count = read(other, bytes, sizeof bytes);
+        if (count > 0) {
+            CHECK(memcmp(bytes, long_text + got, (size_t)count) == 0);
+            got += (size_t)count;
+        }
+        CHECK_OK(co_yield ());
+    }
+    CHECK_OK(scope_join(&scope));
+    second = sender.sent;
+    CHECK_OK(sender.err);
+    CHECK_EQ(sizeof long_text, first + second);
+    close(other);
+    sock_close(&sock, false);
+}
+
+TEST(a_send_that_was_given_up_can_be_continued)
+{
+    drive(give_up_and_send_again);
+}
+
+static void attach_nonsense(struct drive *drive)
+{
+    struct sock sock;
+    int ends[2];
+    must(pipe(ends) == 0);
+    close(ends[1]);
+    close(ends[0]);
+    CHECK(sock_attach(&drive->loop, &sock, ends[0]) != WEIR_OK);
+    sock_close(&sock, false); /* harmless */
+}
+
+TEST(attaching_fails_where_the_kernel_refuses)
+{
+    drive(attach_nonsense);
+}
+
+CHECK_MAIN

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/key.h"
+
+#include "base/check.h"
+#include "base/slice.h"
+#include "upstream/peer.h"
+
+#include "tests/check.h"
+
+static struct addr addr_of(const char *text)
+{
+    struct addr addr = {0};
+    CHECK_OK(addr_parse(slice_str(text), &addr));
+    return addr;
+}
+
+static struct addr ip_of(const char *text)
+{
+    struct addr addr = {0};
+    CHECK_OK(addr_parse_ip(slice_str(text), &addr));
+    return addr;
+}
+
+/* Options in which all bytes that no field covers are `fill`. */
+static void fill_options(struct peer_options *options, int fill, const char *addr)
+{
+    struct peer_options plain;
+    peer_options_init(&plain);
+    memset(options, fill, sizeof *options);
+    options->upstream = "web";
+    options->upstream_number = 0;
+    options->addr = addr_of(addr);
+    options->source.len = 0;
+    options->protocol = plain.protocol;
+    options->group_key = 0;
+    options->limits = plain.limits;
+    options->tcp = plain.tcp;
+}
+
+enum { MUTANTS = 16 };
+
+/* The same peer but for one field that makes two connections different, each time another. */
+static unsigned mutants(struct peer_options all[static MUTANTS])
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < MUTANTS; i++)
+        fill_options(&all[i], 0, "10.1.2.3:8080");
+    count++; /* the first is as it is */
+    all[count++].addr = addr_of("10.1.2.4:8080");
+    all[count++].addr = addr_of("10.1.2.3:8081");
+    all[count++].addr = addr_of("[::ffff:10.1.2.3]:8080");
+    all[count++].addr = addr_of("[fe80::1]:8080");
+    all[count++].addr = addr_of("[fe80::2]:8080");
+    all[count] = all[count - 1];
+    all[count++].addr.v6.sin6_scope_id = 2;
+    all[count++].addr = addr_of("unix:/run/a.sock");
+    all[count++].addr = addr_of("unix:/run/b.sock");
+    all[count++].addr = addr_of("unix:/run/a.soc");
+    all[count++].source = ip_of("127.0.0.1");
+    all[count++].source = ip_of("127.0.0.2");
+    all[count++].source = ip_of("::1");
+    all[count++].protocol = (enum peer_protocol)1;
+    all[count++].group_key = 1;
+    all[count++].group_key = UINT64_C(1) << 63;
+    must(count <= MUTANTS);
+    return count;
+}
+
+static void check_all_differ(void)
+{
+    static struct peer_options all[MUTANTS];
+    static struct key keys[MUTANTS], again[MUTANTS];
+    unsigned count = mutants(all);
+    for (unsigned i = 0; i < count; i++) {
+        key_make(&all[i], &keys[i]);
+        key_make(&all[i], &again[i]);
+    }
+    for (unsigned i = 0; i < count; i++)
+        for (unsigned j = 0; j < count; j++)
+            if (!CHECK_EQ(i == j, key_equal(&keys[i], &again[j])))
+                printf("# mutants %u and %u\n", i, j);
+}
+
+TEST(one_field_of_the_key_changed_is_another_key)
+{
+    check_all_differ();
+}
+
+TEST(equal_hashes_do_not_make_equal_keys)
+{
+    key_force_collisions(true);
+    check_all_differ();
+    struct peer_options options;
+    struct key key;
+    fill_options(&options, 0, "10.1.2.3:8080");
+    key_make(&options, &key);
+    CHECK_EQ(0, key.hash);
+    key_force_collisions(false);
+    key_make(&options, &key);
+    CHECK(key.hash != 0);
+}
+
+/* Neither padding nor what a shorter address leaves of a longer one takes part. */
+TEST(bytes_that_no_field_covers_take_no_part)
+{
+    static const char *const addrs[] = {"10.1.2.3:8080", "[::1]:8080", "unix:/run/a.sock"};
+    for (size_t i = 0; i < COUNT_OF(addrs); i++) {
+        struct peer_options zeros, ones;
+        struct key a, b;
+        fill_options(&zeros, 0, addrs[i]);
+        fill_options(&ones, 0xff, addrs[i]);
+        memset((char *)&ones.addr.any + ones.addr.len, 0x5a,
+               sizeof ones.addr - offsetof(struct addr, any) - ones.addr.len);
+        if (ones.addr.any.sa_family == AF_INET)
+            memset(ones.addr.v4.sin_zero, 0x5a, sizeof ones.addr.v4.sin_zero);
+        if (ones.addr.any.sa_family == AF_INET6)
+            ones.addr.v6.sin6_flowinfo = 0x5a5a;
+        key_make(&zeros, &a);
+        key_make(&ones, &b);
+        CHECK(key_equal(&a, &b));
+    }
+}
+
+/* What bounds or names an exchange does not separate connections. */
+TEST(timeouts_limits_and_names_take_no_part)
+{
+    struct peer_options options;
+    struct key key, other;
+    fill_options(&options, 0, "10.1.2.3:8080");
+    key_make(&options, &key);
+    options.upstream = "another";
+    options.upstream_number = 7;
+    options.limits.connection_timeout = weir_span_ms(1);
+    options.limits.total_connection_timeout = weir_span_ms(2);
+    options.limits.read_timeout = weir_span_ms(3);
+    options.limits.write_timeout = weir_span_ms(4);
+    options.limits.idle_timeout = weir_span_ms(5);
+    options.limits.max_connection_age = weir_span_ms(6);
+    options.limits.max_requests_per_connection = 7;
+    key_make(&options, &other);
+    CHECK(key_equal(&key, &other));
+}
+
+/* Fields are told apart by their lengths: moving bytes from one to the next makes another key. */
+TEST(source_and_address_do_not_run_into_each_other)
+{
+    struct peer_options a, b;
+    struct key key_a, key_b;
+    fill_options(&a, 0, "unix:/a");
+    fill_options(&b, 0, "unix:/a");
+    a.addr = addr_of("unix:/ab");
+    a.source = addr_of("unix:/c");
+    b.addr = addr_of("unix:/a");
+    b.source = addr_of("unix:/bc");
+    key_make(&a, &key_a);
+    key_make(&b, &key_b);
+    CHECK(!key_equal(&key_a, &key_b));
+}
+
+TEST(the_longest_addresses_fit)
+{
+    struct peer_options options;
+    struct key key;
+    fill_options(&options, 0, "unix:/a");
+    options.addr.len = options.source.len = sizeof options.addr.local;
+    memset(options.addr.local.sun_path, 'p', sizeof options.addr.local.sun_path);
+    options.source = options.addr;
+    key_make(&options, &key);
+    CHECK(key.len <= KEY_BYTES_MAX);
+}
+
+CHECK_MAIN
