@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef SIM_POOL_PLAY_H
+#define SIM_POOL_PLAY_H
+
+/*
+ * Who takes part when the pool is simulated: clients (pool_client.c) against origins (origin.c),
+ * under rules that are looked at after every step (pool_rules.c). A broken rule ends the program.
+ */
+
+#include "co/scope.h"
+#include "tests/sim/origin.h"
+#include "tests/sim/sim.h"
+#include "upstream/connector.h"
+
+enum { ORIGINS_MAX = 4, KEYS_PER_ORIGIN = 2, PEERS_MAX = ORIGINS_MAX * KEYS_PER_ORIGIN };
+enum { CLIENTS_MAX = 10, BODY_MAX = 3000 };
+
+/* What a run has seen, added up over all seeds. */
+struct tally {
+    uint64_t requests, answered, failed, replayed, canceled, stale, unchecked;
+    uint64_t closed[CLOSE_COUNT], not_kept[KEEP_COUNT], unexpected[PLACE_COUNT];
+    uint64_t sources[SOURCE_COUNT];
+};
+
+struct play;
+
+struct client {
+    struct play *play;
+    struct co *co;
+    unsigned number, requests_left;
+    uint64_t connection; /* the id of the one it uses; 0: none */
+    struct session *session;
+    const struct peer *peer;
+    uint64_t nonce;
+    size_t body_len; /* of the request */
+    bool sent_chunked, polite;
+    bool began;      /* to send */
+    bool done;       /* has the whole response */
+    bool says_close; /* the response does */
+    size_t got;
+    struct http_request request;
+    struct http_response response;
+    struct http_framing framing;
+    char nonce_text[24], key_text[24], len_text[24];
+    char body[BODY_MAX];
+};
+
+/* One seed's world. */
+struct play {
+    struct sim_world world;
+    struct loop loop;
+    struct socket_streams streams;
+    struct pool pool;
+    struct upstream_stats stats[PEERS_MAX];
+    struct origin origins[ORIGINS_MAX];
+    struct peer peers[PEERS_MAX];
+    unsigned origin_count, peer_count, client_count;
+    struct client *clients[CLIENTS_MAX];
+    struct scope client_scope;
+    bool polite, collide;
+    uint64_t next_nonce, newest_connection, gets;
+    struct tally *tally;
+};
+
+/* A client of that number, in a coroutine of its own; it makes some requests and leaves. */
+void client_start(struct play *play, unsigned number);
+
+/* The books balance, and no origin has seen a rule broken. */
+void rules_check(const struct play *play);
+/* The session that the client has just got is one that it may have. */
+void rules_check_taken(const struct client *client);
+
+#endif

@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The pool in thousands of worlds: clients that get sessions, exchange, give up and are canceled,
+ * against servers of every bad habit, over a network that cuts, delays and resets. After every step
+ * the books must balance, and no response may reach anyone but who asked for it.
+ *
+ *     test_pool_sim                  WEIR_SIM_SEEDS seeds (2000), for WEIR_SIM_SECONDS (15) at most
+ *     test_pool_sim SEED             that seed alone, with its story; SIM_TRACE=1 shows each event
+ */
+#include "base/check.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "co/wait.h"
+#include "tests/sim/pool_play.h"
+
+#include "tests/check.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+
+static const char *program;
+static uint64_t chosen_seed, playing_seed;
+
+static void tell_seed(void)
+{
+    fprintf(stderr, "# to run it again: %s %" PRIu64 "\n", program, playing_seed);
+}
+
+static struct weir_span some_span(struct play *play, int64_t most_ms)
+{
+    return weir_span_ns(1 + (int64_t)rand_below(&play->world.rand, (uint64_t)most_ms * 1000000));
+}
+
+static void choose_limits(struct play *play, struct peer_limits *limits)
+{
+    struct sim_world *world = &play->world;
+    if (play->polite)
+        return;
+    limits->connection_timeout = some_span(play, 1000);
+    limits->read_timeout = some_span(play, 2000);
+    limits->write_timeout = some_span(play, 2000);
+    limits->idle_timeout = sim_chance(world, 100)   ? weir_span_ns(0)
+                           : sim_chance(world, 300) ? WEIR_FOREVER
+                                                    : some_span(play, 3000);
+    limits->max_connection_age = sim_chance(world, 500) ? WEIR_FOREVER : some_span(play, 5000);
+    limits->max_requests_per_connection =
+        sim_chance(world, 700) ? 0 : 1 + rand_below(&world->rand, 5);
+}
+
+static void open_origins(struct play *play)
+{
+    play->origin_count = 1 + (unsigned)rand_below(&play->world.rand, ORIGINS_MAX);
+    for (unsigned i = 0; i < play->origin_count; i++) {
+        struct origin *origin = &play->origins[i];
+        char addr[32];
+        snprintf(addr, sizeof addr, "10.0.0.%u:80", i + 1);
+        CHECK_OK(origin_open(origin, &play->world, &play->loop, addr));
+        if (!play->polite)
+            origin->habits = origin_bad(&play->world);
+        struct peer_options options;
+        peer_options_init(&options);
+        options.upstream = "sim";
+        options.addr = origin->server.addr;
+        choose_limits(play, &options.limits);
+        origin->requests_max = (unsigned)options.limits.max_requests_per_connection;
+        for (unsigned k = 0; k < KEYS_PER_ORIGIN; k++) {
+            options.upstream_number = play->peer_count;
+            options.group_key = k;
+            peer_init(&play->peers[play->peer_count++], &options);
+        }
+    }
+}
+
+/* Cancels clients, starts others in their place, closes servers to newcomers for a while. */
+WEIR_SUSPENDS static void disturb(struct play *play)
+{
+    for (unsigned i = (unsigned)rand_below(&play->world.rand, 20); i > 0; i--) {
+        struct sim_world *world = &play->world;
+        CHECK_OK(co_sleep(some_span(play, 300)));
+        unsigned number = (unsigned)rand_below(&world->rand, play->client_count);
+        if (!play->clients[number])
+            client_start(play, number);
+        else if (play->clients[number]->co)
+            co_cancel(play->clients[number]->co);
+        const struct origin *origin = &play->origins[rand_below(&world->rand, play->origin_count)];
+        sim_bar(world, &origin->server.addr, (enum sim_bar)rand_below(&world->rand, 3));
+        if (sim_chance(world, 10))
+            pool_drain(&play->pool);
+    }
+    for (unsigned i = 0; i < play->origin_count; i++)
+        sim_bar(&play->world, &play->origins[i].server.addr, SIM_OPEN);
+}
+
+static void direct(void *argument)
+{
+    struct play *play = argument;
+    open_origins(play);
+    play->client_count = 1 + (unsigned)rand_below(&play->world.rand, CLIENTS_MAX);
+    for (unsigned i = 0; i < play->client_count; i++)
+        client_start(play, i);
+    if (!play->polite)
+        disturb(play);
+    CHECK_OK(scope_join(&play->client_scope));
+    must(play->pool.in_use_count == 0 && play->pool.dialling_count == 0);
+    if (sim_chance(&play->world, 500))
+        CHECK_OK(co_sleep(some_span(play, 10000)));
+    pool_drain(&play->pool);
+    rules_check(play);
+    must(play->pool.idle_count == 0 && play->pool.opened_count == play->pool.closed_count);
+    for (unsigned i = 0; i < play->origin_count; i++)
+        origin_close(&play->origins[i]);
+    loop_stop(&play->loop);
+}
+
+static void add_up(const struct play *play)
+{
+    struct tally *tally = play->tally;
+    for (unsigned i = 0; i < play->peer_count; i++) {
+        const struct upstream_stats *stats = &play->stats[i];
+        for (unsigned j = 0; j < CLOSE_COUNT; j++)
+            tally->closed[j] += stat_read(&stats->closed[j]);
+        for (unsigned j = 0; j < KEEP_COUNT; j++)
+            tally->not_kept[j] += stat_read(&stats->not_kept[j]);
+        for (unsigned j = 0; j < PLACE_COUNT; j++)
+            tally->unexpected[j] += stat_read(&stats->unexpected_data[j]);
+        for (unsigned j = 0; j < SOURCE_COUNT; j++)
+            tally->sources[j] += stat_read(&stats->requests[j]);
+    }
+}
+
+static void open_play(struct play *play, uint64_t seed)
+{
+    struct sim_world *world = &play->world;
+    sim_world_init(world, seed);
+    CHECK_OK(sim_loop_init(world, &play->loop, 0));
+    socket_streams_init(&play->streams, &play->loop);
+    scope_init(&play->client_scope);
+    play->polite = seed % 4 == 0;
+    play->collide = seed % 2 == 0;
+    world->faults = sim_rough(world);
+    if (play->polite)
+        world->faults.reset = world->faults.reset_drops = world->faults.refuse =
+            world->faults.vanish = world->faults.no_ports = 0;
+    if (play->polite && world->faults.window_min < 100)
+        world->faults.window_min = 100; /* who sends a byte at a time runs into timeouts */
+    key_force_collisions(play->collide);
+    pool_init(&play->pool, &(struct pool_options){
+                               .loop = &play->loop,
+                               .streams = &play->streams,
+                               .size = (unsigned)rand_below(&world->rand, 9),
+                               .stats = play->stats,
+                               .seed = rand_u64(&world->rand),
+                           });
+}
+
+/* Plays one seed; returns the hash of all that happened. */
+static uint64_t play_seed(uint64_t seed, struct tally *tally)
+{
+    struct play *play = calloc(1, sizeof *play);
+    must(play);
+    playing_seed = seed;
+    play->tally = tally;
+    open_play(play, seed);
+    CHECK_OK(co_spawn(&play->loop.sched, NULL, "director", direct, play, NULL));
+    while (!atomic_load(&play->loop.stopping)) {
+        loop_turn(&play->loop, WEIR_NEVER);
+        rules_check(play);
+    }
+    must(!play->world.stuck);
+    must(play->loop.bufs.used_count == 0 && play->world.open_count == 0);
+    add_up(play);
+    pool_fini(&play->pool);
+    socket_streams_fini(&play->streams);
+    sim_loop_fini(&play->loop);
+    uint64_t hash = play->world.trace_hash;
+    sim_world_fini(&play->world);
+    key_force_collisions(false);
+    free(play);
+    return hash;
+}
+
+static void print_tally(const struct tally *tally, uint64_t seeds)
+{
+    printf("# %" PRIu64 " seeds: %" PRIu64 " requests, %" PRIu64 " answered, %" PRIu64
+           " failed, %" PRIu64 " canceled\n",
+           seeds, tally->requests, tally->answered, tally->failed, tally->canceled);
+    printf("# %" PRIu64 " sessions on new connections, %" PRIu64 " on reused ones; %" PRIu64
+           " stale, %" PRIu64 " replayed; %" PRIu64 " responses that nobody had asked for\n",
+           tally->sources[SOURCE_NEW], tally->sources[SOURCE_REUSED], tally->stale, tally->replayed,
+           tally->unchecked);
+    for (unsigned i = 0; i < CLOSE_COUNT; i++)
+        printf("# closed %-20s %8" PRIu64 "\n", close_name((enum close_reason)i), tally->closed[i]);
+    for (unsigned i = KEEP + 1; i < KEEP_COUNT; i++)
+        printf("# not kept %-26s %8" PRIu64 "\n", keep_name((enum keep)i), tally->not_kept[i]);
+    for (unsigned i = 0; i < PLACE_COUNT; i++)
+        printf("# unexpected data at %-10s %8" PRIu64 "\n", data_place_name((enum data_place)i),
+               tally->unexpected[i]);
+}
+
+static uint64_t number_from_env(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+/* Reasons that this world cannot bring about. */
+static bool cannot_happen(enum keep keep)
+{
+    switch (keep) {
+    case KEEP_NOT_UPGRADED: /* nobody asks for it */
+    case KEEP_NOT_PRIVATE:  /* nothing sets these yet */
+    case KEEP_NOT_PEER_DRAINED:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* A simulation that does not reach a branch says nothing about it. */
+static void check_reach(const struct tally *tally)
+{
+    for (unsigned i = 0; i < CLOSE_COUNT; i++)
+        if (i != CLOSE_DRAINED && !CHECK(tally->closed[i] > 0))
+            printf("# never: %s\n", close_name((enum close_reason)i));
+    for (unsigned i = KEEP + 1; i < KEEP_COUNT; i++)
+        if (!cannot_happen((enum keep)i) && !CHECK(tally->not_kept[i] > 0))
+            printf("# never: %s\n", keep_name((enum keep)i));
+    for (unsigned i = 0; i < PLACE_COUNT; i++)
+        CHECK(tally->unexpected[i] > 0);
+    CHECK(tally->sources[SOURCE_REUSED] > 1000 && tally->stale > 100 && tally->replayed > 100);
+}
+
+TEST(the_books_balance_whatever_happens)
+{
+    uint64_t seeds = number_from_env("WEIR_SIM_SEEDS", 2000), seed = 1;
+    struct weir_time end = weir_time_after(
+        clock_monotonic(), weir_span_s((int64_t)number_from_env("WEIR_SIM_SECONDS", 15)));
+    struct tally tally = {0};
+    if (chosen_seed) {
+        play_seed(chosen_seed, &tally);
+        print_tally(&tally, 1);
+        return;
+    }
+    for (; seed <= seeds && weir_time_before(clock_monotonic(), end); seed++) {
+        unsigned failures = check_failures;
+        play_seed(seed, &tally);
+        if (check_failures != failures)
+            tell_seed();
+    }
+    print_tally(&tally, seed - 1);
+    if (seed > 1000)
+        check_reach(&tally);
+}
+
+TEST(the_same_seed_plays_the_same_story)
+{
+    struct tally tally = {0};
+    for (uint64_t seed = 1; seed <= 10 && !chosen_seed; seed++)
+        CHECK(play_seed(seed, &tally) == play_seed(seed, &tally));
+}
+
+int main(int argc, char **argv)
+{
+    program = argv[0];
+    if (argc > 1)
+        chosen_seed = strtoull(argv[1], NULL, 10);
+    log_set_level(LOG_ERROR);
+    check_set_reporter(tell_seed);
+    return check_run_all(1, argv);
+}
