@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""The fixtures. They end in the order client, weir, origin: weir stops with nothing running.
+
+    client -> weir -> origin       and the test holds all three ends
+
+`connect` opens clients, `weir` starts the program, `origins` scripted servers, `proxy` is the usual
+weir in front of the one `origin`. Every weir must end with status 0 and without a report of a
+sanitizer or a broken invariant; every origin must have seen nothing but well-formed HTTP.
+"""
+
+import contextlib
+
+import pytest
+
+import servers
+from client import Client
+from origin import Origin
+from weir import Weir, one_upstream
+
+
+@pytest.fixture
+def origins():
+    made = []
+
+    def make(*arguments, **options):
+        made.append(Origin(*arguments, **options))
+        return made[-1]
+
+    yield make
+    for origin in made:
+        origin.close()
+    assert [error for origin in made for error in origin.errors] == []
+
+
+@pytest.fixture
+def origin(origins):
+    return origins()
+
+
+@pytest.fixture
+def weir(origins, tmp_path):
+    """Start weir: weir(config) or weir(arguments=[...], ready=address)."""
+    with contextlib.ExitStack() as running:
+        count = 0
+
+        def start(config=None, **options):
+            nonlocal count
+            count += 1
+            directory = tmp_path / f"weir{count}"
+            directory.mkdir()
+            started = Weir(directory, config, **options)
+            running.callback(kill_if_running, started)
+            running.callback(started.stop)
+            return started
+
+        yield start
+
+
+def kill_if_running(started):
+    if started.process.poll() is None:
+        started.kill()
+
+
+@pytest.fixture
+def proxy(weir, origin):
+    return weir(one_upstream(origin.address))
+
+
+@pytest.fixture
+def connect(weir):
+    """Open a client to a weir, an origin or an address."""
+    made = []
+
+    def make(server, **options):
+        made.append(Client(server, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def server(tmp_path):
+    """Start a real server: server("nginx")."""
+    made = []
+
+    def start(name, **options):
+        directory = tmp_path / f"{name}{len(made)}"
+        directory.mkdir()
+        made.append(servers.REAL[name](directory, **options))
+        return made[-1]
+
+    yield start
+    for running in made:
+        running.stop()

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""Real servers as origins, each with a configuration of our own on a free port: nginx, caddy, node.
+
+All of them serve the same: /hello.txt (with validators), /large.txt (chunked when gzip is asked
+for), /echo where they can.
+"""
+
+import os
+import pathlib
+import random
+import shutil
+import subprocess
+
+import sockets
+from waiting import wait_until
+
+PACKAGES = {"nginx": "nginx-light", "caddy": "caddy", "node": "nodejs", "curl": "curl",
+            "wrk": "wrk"}
+HELLO = b"hello from a file\n"
+LARGE = random.Random(1).randbytes(1 << 16).hex().encode()  # too much for gzip to make small
+
+
+def find(name):
+    """The path of a program that the tests need; failing says which package brings it."""
+    path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/usr/bin")
+    assert path, f"{name} is not installed: apt-get install {PACKAGES[name]} (see deps.txt)"
+    return path
+
+
+class Server:
+    """A running server process; `address` is where it listens."""
+
+    def __init__(self, directory, command, address, environment=None):
+        self.address = address
+        self.log = directory / "server.log"
+        with open(self.log, "wb") as log:
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log,
+                                            stderr=log, cwd=directory,
+                                            env={**os.environ, **(environment or {})})
+        wait_until(self.is_ready, 15, f"{command[0]} listening")
+
+    def is_ready(self):
+        assert self.process.poll() is None, f"it ended:\n{self.log.read_text()}"
+        return sockets.accepts(self.address)
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def document_root(directory):
+    root = directory / "root"
+    root.mkdir(exist_ok=True)
+    (root / "hello.txt").write_bytes(HELLO)
+    (root / "large.txt").write_bytes(LARGE)
+    return root
+
+
+NGINX = """
+daemon off; master_process off; pid {directory}/nginx.pid; error_log {directory}/error.log;
+events {{ worker_connections 1024; }}
+http {{
+    access_log off;
+    client_body_temp_path {directory}/body; proxy_temp_path {directory}/proxy;
+    fastcgi_temp_path {directory}/fastcgi; uwsgi_temp_path {directory}/uwsgi;
+    scgi_temp_path {directory}/scgi;
+    types {{ text/plain txt; }}
+    keepalive_requests 1000000000; keepalive_timeout {keepalive_timeout};
+    gzip on; gzip_types text/plain; gzip_proxied any;
+    server {{ listen {address}; root {root}; {more} }}
+}}
+"""
+
+
+def nginx(directory, keepalive_timeout="75s", more=""):
+    address = sockets.free_address()
+    config = directory / "nginx.conf"
+    config.write_text(NGINX.format(directory=directory, address=address, more=more,
+                                   root=document_root(directory),
+                                   keepalive_timeout=keepalive_timeout))
+    command = [find("nginx"), "-e", str(directory / "error.log"), "-p", str(directory), "-c",
+               str(config)]
+    return Server(directory, command, address)
+
+
+CADDY = """
+{{
+    admin off
+    auto_https off
+}}
+http://:{port} {{
+    bind 127.0.0.1
+    root * {root}
+    encode gzip
+    file_server
+}}
+"""
+
+
+def caddy(directory):
+    address = sockets.free_address()
+    config = directory / "Caddyfile"
+    config.write_text(CADDY.format(port=address.rpartition(":")[2], root=document_root(directory)))
+    command = [find("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
+    home = {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory),
+            "XDG_DATA_HOME": str(directory)}
+    return Server(directory, command, address, home)
+
+
+def node(directory):
+    address = sockets.free_address()
+    script = pathlib.Path(__file__).with_name("node_origin.js")
+    command = [find("node"), str(script), address.rpartition(":")[2],
+               str(document_root(directory))]
+    return Server(directory, command, address)
+
+
+REAL = {"nginx": nginx, "caddy": caddy, "node": node}

@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: MIT
+"""Addresses as weir writes them (`127.0.0.1:80`, `unix:/path`) and the sockets behind them."""
+
+import os
+import socket
+import struct
+
+from waiting import PATIENCE
+
+SOCKET_TIMEOUT = 10 * PATIENCE
+
+
+def free_port():
+    """A port that nobody listens on just now. The caller must bear that it is taken meanwhile."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def free_address():
+    return f"127.0.0.1:{free_port()}"
+
+
+def _split(address):
+    if address.startswith("unix:"):
+        return socket.AF_UNIX, address[len("unix:"):]
+    host, _, port = address.rpartition(":")
+    return socket.AF_INET, (host, int(port))
+
+
+def connect(address, receive_buffer=None, timeout=SOCKET_TIMEOUT):
+    family, where = _split(address)
+    sock = socket.socket(family)
+    if receive_buffer:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+    if family == socket.AF_INET:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.settimeout(timeout)
+    try:
+        sock.connect(where)
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def accepts(address):
+    """Whether somebody listens there."""
+    try:
+        connect(address, timeout=1).close()
+        return True
+    except OSError:
+        return False
+
+
+def listen(address="127.0.0.1:0", backlog=512):
+    """A listening socket and the address that it got."""
+    family, where = _split(address)
+    sock = socket.socket(family)
+    if family == socket.AF_UNIX:
+        if os.path.exists(where):
+            os.unlink(where)
+    else:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(where)
+    sock.listen(backlog)
+    if family == socket.AF_UNIX:
+        return sock, address
+    return sock, "%s:%d" % sock.getsockname()[:2]
+
+
+def close_with_reset(sock):
+    """Close so that the other side sees a reset, not an end."""
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    sock.close()
+
+
+class BlackHole:
+    """An address where connecting neither succeeds nor fails: a listener whose queue is full."""
+
+    def __init__(self):
+        self.listener, self.address = listen(backlog=0)
+        self.fillers = []
+        for _ in range(8):
+            filler = socket.socket()
+            filler.setblocking(False)
+            filler.connect_ex(_split(self.address)[1])
+            self.fillers.append(filler)
+
+    def close(self):
+        for sock in self.fillers + [self.listener]:
+            sock.close()

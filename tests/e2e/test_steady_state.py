@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: MIT
+"""What a small request costs once everything is warm: no allocation, and so many system calls."""
+
+import collections
+import pathlib
+import re
+import signal
+import struct
+import subprocess
+
+import pytest
+
+import program
+from servers import find
+from waiting import wait_until
+from weir import one_upstream
+
+HERE = pathlib.Path(__file__).parent
+REQUESTS = 500
+
+
+def is_sanitized():
+    return b"__asan_init" in program.PATH.read_bytes() or b"__tsan_init" in program.PATH.read_bytes()
+
+
+def exchange(client, count):
+    for _ in range(count):
+        assert client.get().status == 200
+
+
+def test_a_request_allocates_nothing(weir, origin, tmp_path, connect):
+    if is_sanitized():
+        pytest.skip("a sanitizer's own malloc is in the way: counted in the release build only")
+    library, count = tmp_path / "count_heap.so", tmp_path / "count"
+    subprocess.run([find("cc"), "-O1", "-shared", "-fPIC", "-o", library, HERE / "count_heap.c"],
+                   check=True)
+    count.write_bytes(bytes(8))
+    proxy = weir(one_upstream(origin.address),
+                 environment={"LD_PRELOAD": str(library), "HEAP_COUNT": str(count)})
+
+    def calls():
+        return struct.unpack("Q", count.read_bytes())[0]
+
+    client = connect(proxy)
+    assert calls() > 0, "the counter is not in"
+    exchange(client, REQUESTS)
+    warm = calls()
+    exchange(client, REQUESTS)
+    assert calls() == warm
+
+
+def test_system_calls_of_a_request(weir, origin, tmp_path, connect):
+    """Two receives, two sends, the look at checkout, and a share of an epoll_wait: with one client
+    that waits for each answer the share is two, one for each side's event."""
+    if is_sanitized():
+        pytest.skip("a sanitizer makes calls of its own: counted in the release build only")
+    proxy = weir(one_upstream(origin.address, access_log="off"))
+    client = connect(proxy)
+    exchange(client, 10)
+    trace = tmp_path / "trace"
+    strace = subprocess.Popen([find("strace"), "-f", "-qq", "-o", trace, "-p", str(proxy.pid)],
+                              stderr=subprocess.PIPE, text=True)
+    try:
+        # Attached when calls show up; every thread is by then, since one client keeps one busy.
+        def attached():
+            assert strace.poll() is None, strace.stderr.read()
+            client.get()
+            return trace.exists() and trace.read_text()
+
+        wait_until(attached, 10, "strace attached")
+        before = len(trace.read_text().splitlines())
+        exchange(client, REQUESTS)
+    finally:
+        strace.send_signal(signal.SIGINT)
+        strace.wait(10)
+    lines = trace.read_text().splitlines()[before:]
+    calls = collections.Counter(match.group(1) for line in lines
+                                if (match := re.match(r"\d+ +(\w+)\(", line)))
+    receives = calls["recvfrom"] + calls["recvmsg"]
+    sends = calls["sendto"] + calls["sendmsg"]
+    # A line more or less: strace is attached and detached in the middle of something.
+    assert abs(receives - 3 * REQUESTS) <= 3, calls
+    assert abs(sends - 2 * REQUESTS) <= 3, calls
+    assert calls["epoll_wait"] <= 2 * REQUESTS + 3, calls
+    others = {name: n for name, n in calls.items() if name not in
+              ("recvfrom", "recvmsg", "sendto", "sendmsg", "epoll_wait", "rt_sigtimedwait",
+               "rt_sigtimedwait_time64", "clock_nanosleep", "futex", "restart_syscall")}
+    assert sum(others.values()) <= 3, others
