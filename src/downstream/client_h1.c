@@ -56,7 +56,7 @@ static enum weir_err note_piece(struct exchange *exchange, enum weir_err err,
         if (over && client->wire.body != BODY_TUNNEL)
             err = WEIR_E_REQUEST_BODY_LENGTH;
     }
-    /* A body that went wrong leaves its end in doubt; one that is only no longer waited for does not. */
+    /* A body that went wrong leaves its end in doubt; one that is not wanted any more does not. */
     exchange->close |= err && err != WEIR_E_CANCELED;
     return body_error(err);
 }
