@@ -3,8 +3,8 @@
 #define TESTS_CHECK_H
 
 /*
- * The unit harness: one program per source file, TAP for Meson. A failed check is told with file and
- * line and the test goes on; nothing jumps, so that checks work inside coroutines.
+ * The unit harness: one program per source file, TAP for Meson. A failed check is told with file
+ * and line and the test goes on; nothing jumps, so that checks work inside coroutines.
  *
  *     TEST(name) { CHECK(condition); CHECK_EQ(2, f()); CHECK_SLICE(slice, "text"); }
  *     int main(void) { return check_run_all(); }       provided by CHECK_MAIN
@@ -71,8 +71,7 @@ __attribute__((unused)) static bool check_slice(struct weir_slice got, const cha
 
 /* Each gives true when it holds, for `if (!CHECK(...)) return;`. */
 #define CHECK(condition) check_that((condition), #condition, __FILE__, __LINE__)
-#define CHECK_EQ(want, got)                                                                        \
-    check_equal((int64_t)(want), (int64_t)(got), #got, __FILE__, __LINE__)
+#define CHECK_EQ(want, got) check_equal((int64_t)(want), (int64_t)(got), #got, __FILE__, __LINE__)
 #define CHECK_SLICE(got, want) check_slice((got), (want), #got, __FILE__, __LINE__)
 #define CHECK_OK(call) check_equal(WEIR_OK, (int64_t)(call), #call, __FILE__, __LINE__)
 #define CHECK_ERR(want, call) check_equal((want), (int64_t)(call), #call, __FILE__, __LINE__)

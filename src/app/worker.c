@@ -142,8 +142,8 @@ void worker_post_end(struct worker *worker)
 }
 
 /*
- * Before each look at whether something has ended: the last coroutine ends when it is run, and a turn that
- * ran it would go on to wait for an event that nothing is left to cause.
+ * Before each look at whether something has ended: the last coroutine ends when it is run, and a
+ * turn that ran it would go on to wait for an event that nothing is left to cause.
  */
 static void run_ready(struct worker *worker)
 {
@@ -188,8 +188,9 @@ static void end_local_services(struct worker *worker)
 }
 
 /*
- * The admin page asks the other workers, so it ends while they still turn. And who posts still touches
- * the receiving loop when its mail may have been read already: no loop ends before all have met here.
+ * The admin page asks the other workers, so it ends while they still turn. And who posts still
+ * touches the receiving loop when its mail may have been read already: no loop ends before all have
+ * met here.
  */
 static void end_together(struct worker *worker)
 {

@@ -138,16 +138,16 @@ void downstream_fini(struct downstream *downstream)
     slab_fini(&downstream->client_slab);
 }
 
-void downstream_open(struct downstream *downstream, int handle, const struct addr *from)
+void downstream_open(struct downstream *downstream, int descriptor, const struct addr *from)
 {
     struct loop *loop = downstream->loop;
     struct client *client = downstream->draining ? NULL : slab_alloc(&downstream->client_slab);
     if (!client) {
-        loop->ops->close_handle(loop->backend, handle);
+        loop->ops->close_descriptor(loop->backend, descriptor);
         atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
         return;
     }
-    if (socket_stream_attach(downstream->streams, handle, &client->stream) != WEIR_OK) {
+    if (socket_stream_attach(downstream->streams, descriptor, &client->stream) != WEIR_OK) {
         slab_free(&downstream->client_slab, client);
         atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
         return;

@@ -40,8 +40,8 @@ void downstream_init(struct downstream *downstream, const struct downstream_opti
 /* Every connection must have ended (checked). */
 void downstream_fini(struct downstream *downstream);
 
-/* Takes an accepted handle. `load` has been counted for it already. */
-void downstream_open(struct downstream *downstream, int handle, const struct addr *from);
+/* Takes an accepted descriptor. `load` has been counted for it already. */
+void downstream_open(struct downstream *downstream, int descriptor, const struct addr *from);
 
 /* Parked connections end at once, busy ones after their response; new ones are not taken. */
 void downstream_drain(struct downstream *downstream);

@@ -11,7 +11,7 @@ enum { BACKLOG = 4096 };
 struct handover {
     struct mail mail;
     struct downstream *to;
-    int handle;
+    int descriptor;
     struct addr from;
 };
 
@@ -19,16 +19,16 @@ enum weir_err listener_group_open(struct listener_group *group, const struct bac
                                   struct backend *backend, const struct addr *addr)
 {
     struct listen_options options = {.backlog = BACKLOG};
-    TRY(ops->listen(backend, addr, &options, &group->handle));
-    return ops->bound(backend, group->handle, &group->addr);
+    TRY(ops->listen(backend, addr, &options, &group->descriptor));
+    return ops->bound(backend, group->descriptor, &group->addr);
 }
 
 void listener_group_close(struct listener_group *group, const struct backend_ops *ops,
                           struct backend *backend)
 {
-    if (group->handle >= 0)
-        ops->close_handle(backend, group->handle);
-    group->handle = -1;
+    if (group->descriptor >= 0)
+        ops->close_descriptor(backend, group->descriptor);
+    group->descriptor = -1;
 }
 
 static unsigned load_of(struct downstream *downstream)
@@ -55,11 +55,11 @@ static struct downstream *choose(const struct listener *listener)
 static void deliver(struct mail *mail)
 {
     struct handover *handover = container_of(mail, struct handover, mail);
-    downstream_open(handover->to, handover->handle, &handover->from);
+    downstream_open(handover->to, handover->descriptor, &handover->from);
     free(handover);
 }
 
-static void on_accepted(struct sock *sock, int handle, const struct addr *from)
+static void on_accepted(struct sock *sock, int descriptor, const struct addr *from)
 {
     struct listener *listener = container_of(sock, struct listener, sock);
     struct downstream *to = choose(listener);
@@ -68,10 +68,10 @@ static void on_accepted(struct sock *sock, int handle, const struct addr *from)
         to = listener->downstream;
     atomic_fetch_add_explicit(&to->load, 1, memory_order_relaxed);
     if (!handover) {
-        downstream_open(to, handle, from);
+        downstream_open(to, descriptor, from);
         return;
     }
-    *handover = (struct handover){{.deliver = deliver}, to, handle, *from};
+    *handover = (struct handover){{.deliver = deliver}, to, descriptor, *from};
     loop_post(to->loop, &handover->mail);
 }
 
@@ -79,7 +79,7 @@ enum weir_err listener_start(struct listener *listener, struct listener_group *g
                              struct downstream *downstream)
 {
     listener->downstream = downstream;
-    TRY(sock_accept(downstream->loop, &listener->sock, group->handle, on_accepted, listener));
+    TRY(sock_accept(downstream->loop, &listener->sock, group->descriptor, on_accepted, listener));
     listener->group = group;
     atomic_fetch_add(&group->accepting, 1);
     return WEIR_OK;

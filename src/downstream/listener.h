@@ -17,7 +17,7 @@ enum { LISTENER_WORKERS_MAX = 256 };
 /* What the workers share of one address. */
 struct listener_group {
     struct addr addr;           /* as it is bound */
-    int handle;                 /* -1 once nobody accepts any more */
+    int descriptor;             /* -1 once nobody accepts any more */
     _Atomic unsigned accepting; /* workers that do */
     unsigned worker_count;
     struct downstream *workers[LISTENER_WORKERS_MAX]; /* by number; all set before any accepts */

@@ -71,11 +71,11 @@ struct backend_ops {
     /* Makes a poll that waits, or the next one, return. From any thread. */
     void (*interrupt)(struct backend *backend);
 
-    /* A listening handle. It is shared: every worker may attach it. */
+    /* A listening descriptor. It is shared: every worker may attach it. */
     enum weir_err (*listen)(struct backend *backend, const struct addr *addr,
-                            const struct listen_options *options, int *ret_handle);
-    /* The address that a listening handle really has (port 0 resolved). */
-    enum weir_err (*bound)(struct backend *backend, int handle, struct addr *ret_addr);
+                            const struct listen_options *options, int *ret_descriptor);
+    /* The address that a listening descriptor really has (port 0 resolved). */
+    enum weir_err (*bound)(struct backend *backend, int descriptor, struct addr *ret_addr);
     /* From now on sock->accepted() is called for each connection. */
     enum weir_err (*accept)(struct backend *backend, struct sock *listener);
 
@@ -83,7 +83,7 @@ struct backend_ops {
      * sock->dial_result. */
     enum weir_err (*dial)(struct backend *backend, struct sock *sock, const struct addr *addr,
                           const struct dial_options *options);
-    /* Makes a connected handle this worker's. */
+    /* Makes a connected descriptor this worker's. */
     enum weir_err (*attach)(struct backend *backend, struct sock *sock);
 
     enum io_got (*recv)(struct sock *sock, struct iobuf **ret_buf);
@@ -99,8 +99,8 @@ struct backend_ops {
     enum weir_err (*peer)(struct sock *sock, struct addr *ret_addr);
     /* Ends it: with a FIN, or with a reset when `reset` (so that the peer sees a cut). */
     void (*close_sock)(struct sock *sock, bool reset);
-    /* Ends a handle that no worker has attached. */
-    void (*close_handle)(struct backend *backend, int handle);
+    /* Ends a descriptor that no worker has attached. */
+    void (*close_descriptor)(struct backend *backend, int descriptor);
 };
 
 extern const struct backend_ops epoll_ops;

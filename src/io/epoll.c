@@ -99,14 +99,14 @@ static void finish_dial(struct sock *sock)
 {
     sock->connecting = false;
     sock->writable = true;
-    sock->dial_result = kernel_connect_result(sock->handle);
+    sock->dial_result = kernel_connect_result(sock->descriptor);
     sock_notify_writable(sock);
 }
 
 /* Sends what it can; done when all is out or the connection is broken. */
 static void push(struct sock *sock, struct send_op *op)
 {
-    op->done = kernel_send(sock->handle, op);
+    op->done = kernel_send(sock->descriptor, op);
     sock->writable = op->done;
 }
 
@@ -160,22 +160,22 @@ static void epoll_poll(struct backend *backend, struct weir_time until)
 static enum weir_err add(struct backend *backend, struct sock *sock, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = sock};
-    if (epoll_ctl(backend->epoll, EPOLL_CTL_ADD, sock->handle, &event) != 0)
+    if (epoll_ctl(backend->epoll, EPOLL_CTL_ADD, sock->descriptor, &event) != 0)
         return kernel_err(errno);
     return WEIR_OK;
 }
 
 static enum weir_err epoll_listen(struct backend *backend, const struct addr *addr,
-                                  const struct listen_options *options, int *ret_handle)
+                                  const struct listen_options *options, int *ret_descriptor)
 {
     (void)backend;
-    return kernel_listen(addr, options, ret_handle);
+    return kernel_listen(addr, options, ret_descriptor);
 }
 
-static enum weir_err epoll_bound(struct backend *backend, int handle, struct addr *ret_addr)
+static enum weir_err epoll_bound(struct backend *backend, int descriptor, struct addr *ret_addr)
 {
     (void)backend;
-    return kernel_bound(handle, ret_addr);
+    return kernel_bound(descriptor, ret_addr);
 }
 
 /* Level-triggered and exclusive: of the workers that share a listener about one wakes up. */
@@ -194,7 +194,7 @@ static void rest_over(struct timer *timer)
 static void rest(struct sock *listener)
 {
     struct listener_part *part = listener->backend_part;
-    epoll_ctl(listener->loop->backend->epoll, EPOLL_CTL_DEL, listener->handle, NULL);
+    epoll_ctl(listener->loop->backend->epoll, EPOLL_CTL_DEL, listener->descriptor, NULL);
     loop_timer_arm(listener->loop, &part->rest, ACCEPT_REST);
 }
 
@@ -202,14 +202,14 @@ static void accept_some(struct sock *listener)
 {
     for (int i = 0; i < ACCEPTS_PER_POLL; i++) {
         struct addr from;
-        int handle;
-        enum weir_err err = kernel_accept(listener->handle, &handle, &from);
+        int descriptor;
+        enum weir_err err = kernel_accept(listener->descriptor, &descriptor, &from);
         if (err == WEIR_E_NO_DESCRIPTORS)
             rest(listener);
         if (err)
             return;
-        listener->accepted(listener, handle, &from);
-        if (listener->handle < 0)
+        listener->accepted(listener, descriptor, &from);
+        if (listener->descriptor < 0)
             return; /* the callback closed it */
     }
 }
@@ -232,10 +232,10 @@ static enum weir_err epoll_accept(struct backend *backend, struct sock *listener
 static enum weir_err epoll_dial(struct backend *backend, struct sock *sock, const struct addr *addr,
                                 const struct dial_options *options)
 {
-    TRY(kernel_dial(addr, options, &sock->handle, &sock->connecting));
+    TRY(kernel_dial(addr, options, &sock->descriptor, &sock->connecting));
     enum weir_err err = add(backend, sock, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
     if (err) {
-        close(sock->handle);
+        close(sock->descriptor);
         return err;
     }
     sock->writable = !sock->connecting;
@@ -255,7 +255,7 @@ static enum io_got epoll_look(struct sock *sock, struct iobuf **ret_buf)
     struct iobuf *buf = iobuf_take(bufs);
     if (!buf)
         return IO_NO_MEMORY;
-    enum io_got got = kernel_recv(sock->handle, buf);
+    enum io_got got = kernel_recv(sock->descriptor, buf);
     if (got == IO_BYTES) {
         sock->readable = buf->end == IOBUF_BYTES || sock->ended;
         *ret_buf = buf;
@@ -288,12 +288,12 @@ static void epoll_send_cancel(struct sock *sock, struct send_op *op)
 
 static void epoll_shut(struct sock *sock)
 {
-    kernel_shut(sock->handle);
+    kernel_shut(sock->descriptor);
 }
 
 static enum weir_err epoll_peer(struct sock *sock, struct addr *ret_addr)
 {
-    return kernel_peer(sock->handle, ret_addr);
+    return kernel_peer(sock->descriptor, ret_addr);
 }
 
 static void forget_events(struct backend *backend, const struct sock *sock)
@@ -312,17 +312,17 @@ static void epoll_close_sock(struct sock *sock, bool reset)
         struct listener_part *part = sock->backend_part;
         loop_timer_disarm(sock->loop, &part->rest);
         free(part);
-        epoll_ctl(backend->epoll, EPOLL_CTL_DEL, sock->handle, NULL);
+        epoll_ctl(backend->epoll, EPOLL_CTL_DEL, sock->descriptor, NULL);
     } else {
-        kernel_close(sock->handle, reset);
+        kernel_close(sock->descriptor, reset);
     }
-    sock->handle = -1;
+    sock->descriptor = -1;
 }
 
-static void epoll_close_handle(struct backend *backend, int handle)
+static void epoll_close_descriptor(struct backend *backend, int descriptor)
 {
     (void)backend;
-    close(handle);
+    close(descriptor);
 }
 
 const struct backend_ops epoll_ops = {
@@ -344,5 +344,5 @@ const struct backend_ops epoll_ops = {
     .shut = epoll_shut,
     .peer = epoll_peer,
     .close_sock = epoll_close_sock,
-    .close_handle = epoll_close_handle,
+    .close_descriptor = epoll_close_descriptor,
 };

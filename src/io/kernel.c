@@ -45,10 +45,10 @@ enum weir_err kernel_err(int number)
     }
 }
 
-static void set_option(int handle, int level, int option, int value)
+static void set_option(int descriptor, int level, int option, int value)
 {
     /* Options tune; a kernel that does not know one still carries the connection. */
-    (void)setsockopt(handle, level, option, &value, sizeof value);
+    (void)setsockopt(descriptor, level, option, &value, sizeof value);
 }
 
 static int open_socket(const struct addr *addr)
@@ -70,26 +70,26 @@ static void remove_stale_path(const struct addr *addr)
 }
 
 static enum weir_err listen_on(const struct addr *addr, const struct listen_options *options,
-                               int *ret_handle)
+                               int *ret_descriptor)
 {
-    int handle = open_socket(addr);
-    if (handle < 0)
+    int descriptor = open_socket(addr);
+    if (descriptor < 0)
         return kernel_err(errno);
     if (addr_is_local(addr)) {
         remove_stale_path(addr);
     } else {
-        set_option(handle, SOL_SOCKET, SO_REUSEADDR, 1);
+        set_option(descriptor, SOL_SOCKET, SO_REUSEADDR, 1);
         /* Accepted sockets inherit it: one call here instead of one for each. */
-        set_option(handle, IPPROTO_TCP, TCP_NODELAY, 1);
+        set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
     }
     if (addr->any.sa_family == AF_INET6)
-        set_option(handle, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
-    if (bind(handle, &addr->any, addr->len) != 0 || listen(handle, options->backlog) != 0) {
+        set_option(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
+    if (bind(descriptor, &addr->any, addr->len) != 0 || listen(descriptor, options->backlog) != 0) {
         enum weir_err err = errno == EADDRNOTAVAIL ? WEIR_E_ADDRESS : kernel_err(errno);
-        close(handle);
+        close(descriptor);
         return err;
     }
-    *ret_handle = handle;
+    *ret_descriptor = descriptor;
     return WEIR_OK;
 }
 
@@ -109,37 +109,37 @@ static bool is_any_without_ipv6(const struct addr *addr, struct addr *ret_v4)
 }
 
 enum weir_err kernel_listen(const struct addr *addr, const struct listen_options *options,
-                            int *ret_handle)
+                            int *ret_descriptor)
 {
     struct addr v4;
-    return listen_on(is_any_without_ipv6(addr, &v4) ? &v4 : addr, options, ret_handle);
+    return listen_on(is_any_without_ipv6(addr, &v4) ? &v4 : addr, options, ret_descriptor);
 }
 
-enum weir_err kernel_bound(int handle, struct addr *ret_addr)
+enum weir_err kernel_bound(int descriptor, struct addr *ret_addr)
 {
     struct addr addr = {.len = sizeof addr.local};
-    if (getsockname(handle, &addr.any, &addr.len) != 0)
+    if (getsockname(descriptor, &addr.any, &addr.len) != 0)
         return kernel_err(errno);
     *ret_addr = addr;
     return WEIR_OK;
 }
 
-enum weir_err kernel_peer(int handle, struct addr *ret_addr)
+enum weir_err kernel_peer(int descriptor, struct addr *ret_addr)
 {
     struct addr addr = {.len = sizeof addr.local};
-    if (getpeername(handle, &addr.any, &addr.len) != 0)
+    if (getpeername(descriptor, &addr.any, &addr.len) != 0)
         return kernel_err(errno);
     *ret_addr = addr;
     return WEIR_OK;
 }
 
-enum weir_err kernel_accept(int listener, int *ret_handle, struct addr *ret_from)
+enum weir_err kernel_accept(int listener, int *ret_descriptor, struct addr *ret_from)
 {
     for (;;) {
         struct addr from = {.len = sizeof from.local};
-        int handle = accept4(listener, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (handle >= 0) {
-            *ret_handle = handle;
+        int descriptor = accept4(listener, &from.any, &from.len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (descriptor >= 0) {
+            *ret_descriptor = descriptor;
             *ret_from = from;
             return WEIR_OK;
         }
@@ -153,32 +153,32 @@ enum weir_err kernel_accept(int listener, int *ret_handle, struct addr *ret_from
     }
 }
 
-static enum weir_err bind_source(int handle, const struct addr *source)
+static enum weir_err bind_source(int descriptor, const struct addr *source)
 {
     /* The port is chosen when the destination is known, so that it may serve many of them. */
-    set_option(handle, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
-    if (bind(handle, &source->any, source->len) != 0)
+    set_option(descriptor, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1);
+    if (bind(descriptor, &source->any, source->len) != 0)
         return kernel_err(errno);
     return WEIR_OK;
 }
 
-static enum weir_err start_connect(int handle, const struct addr *addr,
+static enum weir_err start_connect(int descriptor, const struct addr *addr,
                                    const struct dial_options *options, bool *ret_connecting)
 {
     if (!addr_is_local(addr)) {
-        set_option(handle, IPPROTO_TCP, TCP_NODELAY, 1);
+        set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
         if (options->keepalive_idle.ns > 0) {
             int idle_s = (int)(options->keepalive_idle.ns / 1000000000);
             int interval_s = (int)(options->keepalive_interval.ns / 1000000000);
-            set_option(handle, SOL_SOCKET, SO_KEEPALIVE, 1);
-            set_option(handle, IPPROTO_TCP, TCP_KEEPIDLE, idle_s ? idle_s : 1);
-            set_option(handle, IPPROTO_TCP, TCP_KEEPINTVL, interval_s ? interval_s : 1);
-            set_option(handle, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
+            set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
+            set_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, idle_s ? idle_s : 1);
+            set_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, interval_s ? interval_s : 1);
+            set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
         }
         if (options->source.len > 0)
-            TRY(bind_source(handle, &options->source));
+            TRY(bind_source(descriptor, &options->source));
     }
-    bool connected = connect(handle, &addr->any, addr->len) == 0;
+    bool connected = connect(descriptor, &addr->any, addr->len) == 0;
     if (!connected && errno != EINPROGRESS)
         return kernel_err(errno);
     *ret_connecting = !connected;
@@ -186,33 +186,33 @@ static enum weir_err start_connect(int handle, const struct addr *addr,
 }
 
 enum weir_err kernel_dial(const struct addr *addr, const struct dial_options *options,
-                          int *ret_handle, bool *ret_connecting)
+                          int *ret_descriptor, bool *ret_connecting)
 {
-    int handle = open_socket(addr);
-    if (handle < 0)
+    int descriptor = open_socket(addr);
+    if (descriptor < 0)
         return kernel_err(errno);
-    enum weir_err err = start_connect(handle, addr, options, ret_connecting);
+    enum weir_err err = start_connect(descriptor, addr, options, ret_connecting);
     if (err)
-        close(handle);
+        close(descriptor);
     else
-        *ret_handle = handle;
+        *ret_descriptor = descriptor;
     return err;
 }
 
-enum weir_err kernel_connect_result(int handle)
+enum weir_err kernel_connect_result(int descriptor)
 {
     int number = 0;
     socklen_t len = sizeof number;
-    if (getsockopt(handle, SOL_SOCKET, SO_ERROR, &number, &len) != 0)
+    if (getsockopt(descriptor, SOL_SOCKET, SO_ERROR, &number, &len) != 0)
         number = errno;
     return number ? kernel_err(number) : WEIR_OK;
 }
 
-enum io_got kernel_recv(int handle, struct iobuf *buf)
+enum io_got kernel_recv(int descriptor, struct iobuf *buf)
 {
     ssize_t got;
     do
-        got = recv(handle, buf->bytes, IOBUF_BYTES, 0);
+        got = recv(descriptor, buf->bytes, IOBUF_BYTES, 0);
     while (got < 0 && errno == EINTR);
     if (got > 0) {
         buf->start = 0;
@@ -239,19 +239,19 @@ static void advance(struct send_op *op, size_t bytes)
     }
 }
 
-static ssize_t send_some(int handle, struct send_op *op)
+static ssize_t send_some(int descriptor, struct send_op *op)
 {
     struct iovec *slices = op->slices + op->first;
     if (op->count == 1)
-        return send(handle, slices->iov_base, slices->iov_len, MSG_NOSIGNAL);
+        return send(descriptor, slices->iov_base, slices->iov_len, MSG_NOSIGNAL);
     struct msghdr message = {.msg_iov = slices, .msg_iovlen = op->count};
-    return sendmsg(handle, &message, MSG_NOSIGNAL);
+    return sendmsg(descriptor, &message, MSG_NOSIGNAL);
 }
 
-bool kernel_send(int handle, struct send_op *op)
+bool kernel_send(int descriptor, struct send_op *op)
 {
     while (op->count > 0) {
-        ssize_t sent = send_some(handle, op);
+        ssize_t sent = send_some(descriptor, op);
         if (sent >= 0) {
             advance(op, (size_t)sent);
             continue;
@@ -266,17 +266,17 @@ bool kernel_send(int handle, struct send_op *op)
     return true;
 }
 
-void kernel_shut(int handle)
+void kernel_shut(int descriptor)
 {
-    (void)shutdown(handle, SHUT_WR);
+    (void)shutdown(descriptor, SHUT_WR);
 }
 
-void kernel_close(int handle, bool reset)
+void kernel_close(int descriptor, bool reset)
 {
     if (reset) {
         /* A linger time of 0 makes close() send a reset: the peer must not take it for an end. */
         struct linger now = {.l_onoff = 1, .l_linger = 0};
-        (void)setsockopt(handle, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+        (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
     }
-    close(handle);
+    close(descriptor);
 }

@@ -15,24 +15,24 @@
 enum weir_err kernel_err(int number);
 
 enum weir_err kernel_listen(const struct addr *addr, const struct listen_options *options,
-                            int *ret_handle);
-enum weir_err kernel_bound(int handle, struct addr *ret_addr);
-enum weir_err kernel_peer(int handle, struct addr *ret_addr);
+                            int *ret_descriptor);
+enum weir_err kernel_bound(int descriptor, struct addr *ret_addr);
+enum weir_err kernel_peer(int descriptor, struct addr *ret_addr);
 
 /* WEIR_E_TIMEOUT when none waits to be accepted. */
-enum weir_err kernel_accept(int listener, int *ret_handle, struct addr *ret_from);
+enum weir_err kernel_accept(int listener, int *ret_descriptor, struct addr *ret_from);
 
 /* A socket on its way to `addr`, or there already. */
 enum weir_err kernel_dial(const struct addr *addr, const struct dial_options *options,
-                          int *ret_handle, bool *ret_connecting);
+                          int *ret_descriptor, bool *ret_connecting);
 /* How a connect that has ended went. */
-enum weir_err kernel_connect_result(int handle);
+enum weir_err kernel_connect_result(int descriptor);
 
-enum io_got kernel_recv(int handle, struct iobuf *buf);
+enum io_got kernel_recv(int descriptor, struct iobuf *buf);
 /* Sends and notes what went out; true when all is out or the connection broke (op->result). */
-bool kernel_send(int handle, struct send_op *op);
+bool kernel_send(int descriptor, struct send_op *op);
 
-void kernel_shut(int handle);
-void kernel_close(int handle, bool reset);
+void kernel_shut(int descriptor);
+void kernel_close(int descriptor, bool reset);
 
 #endif

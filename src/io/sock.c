@@ -6,9 +6,9 @@
 
 enum { SOCK_MAGIC = 0x50c3e711 };
 
-static void sock_init(struct sock *sock, struct loop *loop, int handle)
+static void sock_init(struct sock *sock, struct loop *loop, int descriptor)
 {
-    *sock = (struct sock){.magic = SOCK_MAGIC, .loop = loop, .handle = handle};
+    *sock = (struct sock){.magic = SOCK_MAGIC, .loop = loop, .descriptor = descriptor};
 }
 
 static void check_sock(const struct sock *sock)
@@ -16,10 +16,10 @@ static void check_sock(const struct sock *sock)
     must(sock->magic == SOCK_MAGIC);
 }
 
-enum weir_err sock_accept(struct loop *loop, struct sock *sock, int handle,
+enum weir_err sock_accept(struct loop *loop, struct sock *sock, int descriptor,
                           sock_accepted_fn *accepted, void *owner)
 {
-    sock_init(sock, loop, handle);
+    sock_init(sock, loop, descriptor);
     sock->accepted = accepted;
     sock->watch_owner = owner;
     enum weir_err err = loop->ops->accept(loop->backend, sock);
@@ -48,12 +48,12 @@ enum weir_err sock_dial(struct loop *loop, struct sock *sock, const struct addr 
     return err;
 }
 
-enum weir_err sock_attach(struct loop *loop, struct sock *sock, int handle)
+enum weir_err sock_attach(struct loop *loop, struct sock *sock, int descriptor)
 {
-    sock_init(sock, loop, handle);
+    sock_init(sock, loop, descriptor);
     enum weir_err err = loop->ops->attach(loop->backend, sock);
     if (err) {
-        loop->ops->close_handle(loop->backend, handle);
+        loop->ops->close_descriptor(loop->backend, descriptor);
         sock->magic = 0;
     }
     return err;

@@ -12,12 +12,13 @@
 #include <weir/suspends.h>
 
 typedef void sock_watch_fn(struct sock *sock, void *owner);
-/* A connection has come. The handle is the callee's: attach it here or elsewhere, or close it. */
-typedef void sock_accepted_fn(struct sock *listener, int handle, const struct addr *from);
+/* A connection has come. The descriptor is the callee's: attach it here or elsewhere, or close it.
+ */
+typedef void sock_accepted_fn(struct sock *listener, int descriptor, const struct addr *from);
 
 struct sock {
     uint32_t magic;
-    int handle; /* a descriptor; under sim the number of an end */
+    int descriptor; /* under sim the number of an end */
     struct loop *loop;
     void *backend_part; /* sim's and io_uring's own */
     struct co *reader, *writer;
@@ -32,7 +33,7 @@ struct sock {
 };
 
 /* Listening. `accepted` is called in the loop, so it must not suspend. */
-enum weir_err sock_accept(struct loop *loop, struct sock *sock, int handle,
+enum weir_err sock_accept(struct loop *loop, struct sock *sock, int descriptor,
                           sock_accepted_fn *accepted, void *owner);
 
 /*
@@ -43,8 +44,8 @@ WEIR_SUSPENDS enum weir_err sock_dial(struct loop *loop, struct sock *sock, cons
                                       const struct dial_options *options,
                                       struct weir_time deadline);
 
-/* Takes over a connected handle; on an error the handle is closed. */
-enum weir_err sock_attach(struct loop *loop, struct sock *sock, int handle);
+/* Takes over a connected descriptor; on an error the descriptor is closed. */
+enum weir_err sock_attach(struct loop *loop, struct sock *sock, int descriptor);
 
 /*
  * Waits for bytes. *ret_buf holds at least one and goes back with iobuf_give(&loop->bufs, ...).

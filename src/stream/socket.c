@@ -131,15 +131,15 @@ enum weir_err socket_stream_dial(struct socket_streams *streams, const struct ad
     return err;
 }
 
-enum weir_err socket_stream_attach(struct socket_streams *streams, int handle,
+enum weir_err socket_stream_attach(struct socket_streams *streams, int descriptor,
                                    struct stream **ret_stream)
 {
     struct socket_stream *self = socket_new(streams);
     if (!self) {
-        streams->loop->ops->close_handle(streams->loop->backend, handle);
+        streams->loop->ops->close_descriptor(streams->loop->backend, descriptor);
         return WEIR_E_NO_MEMORY;
     }
-    enum weir_err err = sock_attach(streams->loop, &self->sock, handle);
+    enum weir_err err = sock_attach(streams->loop, &self->sock, descriptor);
     if (err)
         slab_free(&streams->slab, self);
     else

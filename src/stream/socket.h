@@ -24,8 +24,8 @@ WEIR_SUSPENDS enum weir_err socket_stream_dial(struct socket_streams *streams,
                                                struct weir_time deadline,
                                                struct stream **ret_stream);
 
-/* Makes an accepted handle a stream of this worker; the handle is closed on an error. */
-enum weir_err socket_stream_attach(struct socket_streams *streams, int handle,
+/* Makes an accepted descriptor a stream of this worker; the descriptor is closed on an error. */
+enum weir_err socket_stream_attach(struct socket_streams *streams, int descriptor,
                                    struct stream **ret_stream);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Preloaded into weir by test_steady_state.py: counts the calls that get memory from the heap, in a file
- * named by HEAP_COUNT that the test maps as well.
+ * Preloaded into weir by test_steady_state.py: counts the calls that get memory from the heap, in a
+ * file named by HEAP_COUNT that the test maps as well.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>

@@ -20,7 +20,8 @@ REQUESTS = 500
 
 
 def is_sanitized():
-    return b"__asan_init" in program.PATH.read_bytes() or b"__tsan_init" in program.PATH.read_bytes()
+    binary = program.PATH.read_bytes()
+    return b"__asan_init" in binary or b"__tsan_init" in binary
 
 
 def exchange(client, count):
@@ -50,7 +51,7 @@ def test_a_request_allocates_nothing(weir, origin, tmp_path, connect):
 
 
 def test_system_calls_of_a_request(weir, origin, tmp_path, connect):
-    """Two receives, two sends, the look at checkout, and a share of an epoll_wait: with one client
+    """Two receives, two sends, the look at checkout, a share of an epoll_wait. With one client
     that waits for each answer the share is two, one for each side's event."""
     if is_sanitized():
         pytest.skip("a sanitizer makes calls of its own: counted in the release build only")

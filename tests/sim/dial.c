@@ -74,7 +74,7 @@ static uint16_t new_port(struct sim_world *world)
 }
 
 enum weir_err sim_listen(struct backend *backend, const struct addr *addr,
-                         const struct listen_options *options, int *ret_handle)
+                         const struct listen_options *options, int *ret_descriptor)
 {
     (void)options;
     struct sim_world *world = backend->world;
@@ -90,15 +90,15 @@ enum weir_err sim_listen(struct backend *backend, const struct addr *addr,
         if (addr_equal(&container_of(link, struct sim_listener, link)->addr, &listener->addr))
             err = WEIR_E_ADDRESS_IN_USE;
     if (!err) {
-        listener->handle = sim_slot_take(world, (struct sim_slot){.listener = listener});
-        err = listener->handle < 0 ? WEIR_E_NO_DESCRIPTORS : WEIR_OK;
+        listener->descriptor = sim_slot_take(world, (struct sim_slot){.listener = listener});
+        err = listener->descriptor < 0 ? WEIR_E_NO_DESCRIPTORS : WEIR_OK;
     }
     if (err) {
         free(listener);
         return err;
     }
     list_push_back(&world->listeners, &listener->link);
-    *ret_handle = listener->handle;
+    *ret_descriptor = listener->descriptor;
     return WEIR_OK;
 }
 
@@ -127,7 +127,7 @@ static void offer(struct sim_world *world, struct sim_listener *listener)
 
 enum weir_err sim_accept(struct backend *backend, struct sock *sock)
 {
-    struct sim_listener *listener = sim_slot_of(backend->world, sock->handle)->listener;
+    struct sim_listener *listener = sim_slot_of(backend->world, sock->descriptor)->listener;
     must(listener);
     struct sim_acceptor *acceptor = calloc(1, sizeof *acceptor);
     must(acceptor);
@@ -167,7 +167,7 @@ void sim_listener_close(struct sim_world *world, struct sim_listener *listener)
     must(list_is_empty(&listener->acceptors));
     for (struct list *link; (link = list_pop_front(&listener->backlog));)
         sim_end_close(world, container_of(link, struct sim_end, backlog_link), true);
-    sim_slot_release(world, listener->handle);
+    sim_slot_release(world, listener->descriptor);
     list_remove(&listener->link);
     free(listener);
 }
@@ -179,17 +179,17 @@ void sim_fire_offer(struct sim_world *world, struct sock *sock)
     if (!link)
         return;
     struct sim_end *end = container_of(link, struct sim_end, backlog_link);
-    end->handle = sim_slot_take(world, (struct sim_slot){.end = end});
-    if (end->handle < 0) {
+    end->descriptor = sim_slot_take(world, (struct sim_slot){.end = end});
+    if (end->descriptor < 0) {
         struct sim_event *again = sim_event_new(SIM_OFFER, NULL, 0);
         again->listener = sock;
         sim_event_post(world, again, weir_time_after(world->now, weir_span_ms(ACCEPT_REST_MS)));
         return;
     }
     list_remove(link);
-    sim_trace(world, "accept", end->id, (uint64_t)end->handle);
+    sim_trace(world, "accept", end->id, (uint64_t)end->descriptor);
     struct addr from = end->there;
-    sock->accepted(sock, end->handle, &from);
+    sock->accepted(sock, end->descriptor, &from);
 }
 
 /* Dialling. */
@@ -201,8 +201,8 @@ enum weir_err sim_dial(struct backend *backend, struct sock *sock, const struct 
     if (sim_chance(world, world->faults.no_ports))
         return WEIR_E_NO_PORTS;
     struct sim_end *end = sim_end_new(world);
-    end->handle = sim_slot_take(world, (struct sim_slot){.end = end});
-    if (end->handle < 0)
+    end->descriptor = sim_slot_take(world, (struct sim_slot){.end = end});
+    if (end->descriptor < 0)
         return WEIR_E_NO_DESCRIPTORS;
     end->there = *addr;
     end->here = options->source;
@@ -213,7 +213,7 @@ enum weir_err sim_dial(struct backend *backend, struct sock *sock, const struct 
     else
         addr_set_port(&end->here, new_port(world));
     end->sock = sock;
-    sock->handle = end->handle;
+    sock->descriptor = end->descriptor;
     sock->backend_part = end;
     sock->connecting = true;
     sim_trace(world, "dial", end->id, addr_port(addr));

@@ -48,7 +48,7 @@ struct sim_end *sim_end_new(struct sim_world *world)
     end->queue = malloc(end->window);
     must(end->queue);
     end->id = ++world->next_end;
-    end->handle = -1;
+    end->descriptor = -1;
     list_init(&end->backlog_link);
     list_push_back(&world->ends, &end->all_link);
     return end;
@@ -114,9 +114,9 @@ void sim_end_close(struct sim_world *world, struct sim_end *end, bool reset)
     end->queued = 0;
     free(end->queue);
     end->queue = NULL;
-    if (end->handle >= 0)
-        sim_slot_release(world, end->handle);
-    end->handle = -1;
+    if (end->descriptor >= 0)
+        sim_slot_release(world, end->descriptor);
+    end->descriptor = -1;
 }
 
 /* Sending. */

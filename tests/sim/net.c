@@ -61,7 +61,7 @@ static struct sim_world *world_of(const struct sock *sock)
 
 static enum weir_err sim_attach(struct backend *backend, struct sock *sock)
 {
-    struct sim_end *end = sim_slot_of(backend->world, sock->handle)->end;
+    struct sim_end *end = sim_slot_of(backend->world, sock->descriptor)->end;
     must(end && !end->sock);
     end->sock = sock;
     sock->backend_part = end;
@@ -84,10 +84,10 @@ static void sim_close_sock(struct sock *sock, bool reset)
     else
         sim_end_close(world_of(sock), end_of(sock), reset);
     sock->backend_part = NULL;
-    sock->handle = -1;
+    sock->descriptor = -1;
 }
 
-static void sim_close_handle(struct backend *backend, int number)
+static void sim_close_descriptor(struct backend *backend, int number)
 {
     struct sim_slot *slot = sim_slot_of(backend->world, number);
     if (slot->listener) {
@@ -151,5 +151,5 @@ const struct backend_ops sim_ops = {
     .shut = sim_shut,
     .peer = sim_peer,
     .close_sock = sim_close_sock,
-    .close_handle = sim_close_handle,
+    .close_descriptor = sim_close_descriptor,
 };

@@ -31,7 +31,7 @@ struct sim_event {
 
 struct sim_end {
     uint64_t id;
-    int handle; /* -1 before it is accepted and when it is closed */
+    int descriptor; /* -1 before it is accepted and when it is closed */
     struct list all_link, backlog_link;
     struct sim_end *peer;
     struct sock *sock; /* NULL while no worker has attached it, and when it is closed */
@@ -48,7 +48,7 @@ struct sim_end {
 
 struct sim_listener {
     struct list link;
-    int handle;
+    int descriptor;
     struct addr addr;
     struct list backlog;
     struct list acceptors; /* of the loops that accept here */
@@ -110,7 +110,7 @@ int sim_slot_take(struct sim_world *world, struct sim_slot slot);
 struct sim_slot *sim_slot_of(struct sim_world *world, int number);
 void sim_slot_release(struct sim_world *world, int number);
 enum weir_err sim_listen(struct backend *backend, const struct addr *addr,
-                         const struct listen_options *options, int *ret_handle);
+                         const struct listen_options *options, int *ret_descriptor);
 enum weir_err sim_bound(struct backend *backend, int number, struct addr *ret_addr);
 enum weir_err sim_accept(struct backend *backend, struct sock *sock);
 enum weir_err sim_dial(struct backend *backend, struct sock *sock, const struct addr *addr,

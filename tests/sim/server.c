@@ -44,20 +44,20 @@ enum weir_err server_open(struct server *server, struct loop *loop, const char *
     *server = (struct server){.loop = loop, .serve = serve, .owner = owner};
     TRY(addr_parse(slice_str(addr), &server->addr));
     struct listen_options options = {.backlog = 128};
-    TRY(loop->ops->listen(loop->backend, &server->addr, &options, &server->handle));
-    TRY(loop->ops->bound(loop->backend, server->handle, &server->addr));
+    TRY(loop->ops->listen(loop->backend, &server->addr, &options, &server->descriptor));
+    TRY(loop->ops->bound(loop->backend, server->descriptor, &server->addr));
     socket_streams_init(&server->streams, loop);
     scope_init(&server->connections);
-    return sock_accept(loop, &server->listener, server->handle, accepted, server);
+    return sock_accept(loop, &server->listener, server->descriptor, accepted, server);
 }
 
 void server_stop(struct server *server)
 {
-    if (server->handle < 0)
+    if (server->descriptor < 0)
         return;
     sock_close(&server->listener, false);
-    server->loop->ops->close_handle(server->loop->backend, server->handle);
-    server->handle = -1;
+    server->loop->ops->close_descriptor(server->loop->backend, server->descriptor);
+    server->descriptor = -1;
 }
 
 void server_close(struct server *server)

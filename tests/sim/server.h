@@ -22,7 +22,7 @@ struct server {
     struct addr addr; /* the one it really has */
     server_fn *serve;
     void *owner; /* the test's */
-    int handle;
+    int descriptor;
     struct sock listener;
     struct socket_streams streams;
     struct scope connections;

@@ -7,7 +7,7 @@
  * is left to chance, so the same seed gives the same run, event by event (see trace_hash).
  *
  *   world    the network, the clock and the faults; shared by its loops, all on one thread
- *   end      one side of a connection; its handle is a number, reused like a descriptor's
+ *   end      one side of a connection; its descriptor is a number, reused like a descriptor's
  *   segment  bytes, an end or a reset on the way from one end to the other; they keep their order
  *   batch    what one poll finds: all that happened in a short time
  *
@@ -50,7 +50,7 @@ struct sim_world {
     struct list listeners; /* those that are open */
     struct list barred;    /* addresses that refuse or swallow */
     struct list backends;
-    struct sim_slot *slots; /* by handle */
+    struct sim_slot *slots; /* by descriptor */
     size_t slot_count, open_count, open_limit;
     struct list ends; /* all that ever were */
     uint64_t next_end;

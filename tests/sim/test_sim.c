@@ -173,11 +173,11 @@ TEST(a_listener_on_every_address)
     CHECK_ERR(WEIR_E_ADDRESS_IN_USE, ops->listen(fixture.loop.backend, &any, &options, &second));
     CHECK_OK(ops->listen(fixture.loop.backend, &one, &options, &second));
     CHECK_EQ(2, fixture.world.open_count);
-    ops->close_handle(fixture.loop.backend, first);
+    ops->close_descriptor(fixture.loop.backend, first);
     CHECK_OK(ops->listen(fixture.loop.backend, &any, &options, &first));
     CHECK(first < second); /* the lowest free number, as with descriptors */
-    ops->close_handle(fixture.loop.backend, first);
-    ops->close_handle(fixture.loop.backend, second);
+    ops->close_descriptor(fixture.loop.backend, first);
+    ops->close_descriptor(fixture.loop.backend, second);
     socket_streams_fini(&fixture.streams);
     sim_loop_fini(&fixture.loop);
     sim_world_fini(&fixture.world);

@@ -23,7 +23,7 @@ struct workers {
     struct sim_world world;
     struct worker each[WORKERS];
     struct addr addr;
-    int handle;
+    int descriptor;
     unsigned callers;
 };
 
@@ -31,7 +31,7 @@ struct workers {
 struct handing {
     struct mail mail;
     struct worker *to;
-    int handle;
+    int descriptor;
 };
 
 struct call {
@@ -55,7 +55,7 @@ static void take_call(struct mail *mail)
     struct call *call = calloc(1, sizeof *call);
     must(call && loop_here() == &handing->to->loop);
     call->worker = handing->to;
-    CHECK_OK(socket_stream_attach(&handing->to->streams, handing->handle, &call->stream));
+    CHECK_OK(socket_stream_attach(&handing->to->streams, handing->descriptor, &call->stream));
     CHECK_OK(co_spawn(&handing->to->loop.sched, NULL, "answer", answer_call, call, NULL));
     free(handing);
 }
@@ -68,7 +68,7 @@ static void hand_call(struct sock *listener, int number, const struct addr *from
     struct handing *handing = calloc(1, sizeof *handing);
     must(handing);
     handing->to = &workers->each[rand_below(&workers->world.rand, WORKERS)];
-    handing->handle = number;
+    handing->descriptor = number;
     handing->mail.deliver = take_call;
     loop_post(&handing->to->loop, &handing->mail);
 }
@@ -115,9 +115,9 @@ static void open_workers(struct workers *workers, uint64_t seed)
         socket_streams_init(&worker->streams, &worker->loop);
         if (i == 0)
             CHECK_OK(worker->loop.ops->listen(worker->loop.backend, &workers->addr, &options,
-                                              &workers->handle));
+                                              &workers->descriptor));
         CHECK_OK(
-            sock_accept(&worker->loop, &worker->listener, workers->handle, hand_call, workers));
+            sock_accept(&worker->loop, &worker->listener, workers->descriptor, hand_call, workers));
         CHECK_OK(co_spawn(&worker->loop.sched, NULL, "calls", make_calls, worker, NULL));
     }
 }
@@ -129,7 +129,7 @@ static void close_workers(struct workers *workers)
         sim_enter(&worker->loop);
         sock_close(&worker->listener, false);
         if (i == WORKERS - 1)
-            worker->loop.ops->close_handle(worker->loop.backend, workers->handle);
+            worker->loop.ops->close_descriptor(worker->loop.backend, workers->descriptor);
         socket_streams_fini(&worker->streams);
         sim_loop_fini(&worker->loop);
     }

@@ -87,7 +87,7 @@ static void tear_down(void)
         socket_streams_fini(&workers[i].streams);
         loop_fini(&workers[i].loop);
     }
-    epoll_ops.close_handle(NULL, listening);
+    epoll_ops.close_descriptor(NULL, listening);
 }
 
 /* Dials a connection in the worker's pool, and lays it to rest there. */

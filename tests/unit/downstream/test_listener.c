@@ -18,7 +18,7 @@ STAGE_TEST(a_port_that_is_taken_is_told)
     CHECK_ERR(WEIR_E_ADDRESS_IN_USE,
               listener_group_open(&second, &epoll_ops, stage.loop.backend, &group.addr));
     listener_group_close(&group, &epoll_ops, stage.loop.backend);
-    CHECK_EQ(-1, group.handle);
+    CHECK_EQ(-1, group.descriptor);
 }
 
 /* A second downstream that is only a number: connections for it would go to another worker. */

@@ -130,11 +130,11 @@ struct door {
     struct door *all;
 };
 
-static void let_in(struct sock *listener, int handle, const struct addr *from)
+static void let_in(struct sock *listener, int descriptor, const struct addr *from)
 {
     struct door *door = listener->watch_owner;
     must(from->len > 0 && loop_here() == &door->loop);
-    door->loop.ops->close_handle(door->loop.backend, handle);
+    door->loop.ops->close_descriptor(door->loop.backend, descriptor);
     if (atomic_fetch_add(door->visits, 1) + 1 == VISITS)
         for (int i = 0; i < 2; i++)
             loop_stop(&door->all[i].loop);
@@ -144,7 +144,7 @@ static pthread_barrier_t doors_are_open, doors_are_shut;
 
 struct door_place {
     struct door *door;
-    int handle;
+    int descriptor;
 };
 
 static void *keep_door(void *argument)
@@ -152,7 +152,7 @@ static void *keep_door(void *argument)
     struct door_place *place = argument;
     struct door *door = place->door;
     must(loop_init(&door->loop, &(struct loop_options){.ops = &epoll_ops}) == WEIR_OK);
-    must(sock_accept(&door->loop, &door->listener, place->handle, let_in, door) == WEIR_OK);
+    must(sock_accept(&door->loop, &door->listener, place->descriptor, let_in, door) == WEIR_OK);
     pthread_barrier_wait(&doors_are_open);
     loop_run(&door->loop);
     pthread_barrier_wait(&doors_are_shut); /* so that nobody stops a loop that is gone */
@@ -168,15 +168,15 @@ TEST(workers_share_a_listener)
     _Atomic unsigned visits = 0;
     pthread_t threads[2];
     struct addr addr;
-    int handle;
+    int descriptor;
     CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &addr));
-    CHECK_OK(kernel_listen(&addr, &(struct listen_options){.backlog = VISITS}, &handle));
-    CHECK_OK(kernel_bound(handle, &addr));
+    CHECK_OK(kernel_listen(&addr, &(struct listen_options){.backlog = VISITS}, &descriptor));
+    CHECK_OK(kernel_bound(descriptor, &addr));
     pthread_barrier_init(&doors_are_open, NULL, 3);
     pthread_barrier_init(&doors_are_shut, NULL, 2);
     for (int i = 0; i < 2; i++) {
         doors[i] = (struct door){.visits = &visits, .all = doors};
-        places[i] = (struct door_place){&doors[i], handle};
+        places[i] = (struct door_place){&doors[i], descriptor};
         CHECK_EQ(0, pthread_create(&threads[i], NULL, keep_door, &places[i]));
     }
     pthread_barrier_wait(&doors_are_open);
@@ -190,7 +190,7 @@ TEST(workers_share_a_listener)
     CHECK_EQ(VISITS, visits);
     pthread_barrier_destroy(&doors_are_open);
     pthread_barrier_destroy(&doors_are_shut);
-    close(handle);
+    close(descriptor);
 }
 
 /* In a child, since it lowers a limit of the process. */
@@ -202,11 +202,11 @@ struct hall {
     bool full;
 };
 
-static void enter_hall(struct sock *listener, int handle, const struct addr *from)
+static void enter_hall(struct sock *listener, int descriptor, const struct addr *from)
 {
     struct hall *hall = listener->watch_owner;
     (void)from;
-    hall->guests[hall->count++] = handle;
+    hall->guests[hall->count++] = descriptor;
     hall->full = hall->count == 4;
     if (hall->full)
         co_wake(hall->drive->waiting);
@@ -233,16 +233,16 @@ static void run_out_of_descriptors(struct drive *drive)
     struct hall hall = {.drive = drive};
     struct sock listener, sock;
     struct addr addr;
-    int handle, visitors[4];
+    int descriptor, visitors[4];
     CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &addr));
-    CHECK_OK(kernel_listen(&addr, &(struct listen_options){.backlog = 16}, &handle));
-    CHECK_OK(kernel_bound(handle, &addr));
+    CHECK_OK(kernel_listen(&addr, &(struct listen_options){.backlog = 16}, &descriptor));
+    CHECK_OK(kernel_bound(descriptor, &addr));
     for (int i = 0; i < 4; i++) {
         visitors[i] = socket(AF_INET, SOCK_STREAM, 0);
         CHECK_EQ(0, connect(visitors[i], &addr.any, addr.len));
     }
     set_descriptor_limit((rlim_t)lowest_free_descriptor());
-    CHECK_OK(sock_accept(loop, &listener, handle, enter_hall, &hall));
+    CHECK_OK(sock_accept(loop, &listener, descriptor, enter_hall, &hall));
     struct dial_options options = {0};
     CHECK_ERR(WEIR_E_NO_DESCRIPTORS, sock_dial(loop, &sock, &addr, &options, WEIR_NEVER));
     uint64_t turn = loop->turn;
@@ -252,11 +252,11 @@ static void run_out_of_descriptors(struct drive *drive)
     set_descriptor_limit(0);
     CHECK(expect_soon(drive, &hall.full));
     for (int i = 0; i < hall.count; i++)
-        loop->ops->close_handle(loop->backend, hall.guests[i]);
+        loop->ops->close_descriptor(loop->backend, hall.guests[i]);
     for (int i = 0; i < 4; i++)
         close(visitors[i]);
     sock_close(&listener, false);
-    loop->ops->close_handle(loop->backend, handle);
+    loop->ops->close_descriptor(loop->backend, descriptor);
 }
 
 static void drive_in_a_child(WEIR_SUSPENDS void (*body)(struct drive *drive))
@@ -286,21 +286,21 @@ static void close_a_resting_listener(struct drive *drive)
     struct hall hall = {.drive = drive};
     struct sock listener;
     struct addr addr;
-    int handle;
+    int descriptor;
     CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &addr));
-    CHECK_OK(kernel_listen(&addr, &(struct listen_options){.backlog = 16}, &handle));
-    CHECK_OK(kernel_bound(handle, &addr));
+    CHECK_OK(kernel_listen(&addr, &(struct listen_options){.backlog = 16}, &descriptor));
+    CHECK_OK(kernel_bound(descriptor, &addr));
     int visitor = socket(AF_INET, SOCK_STREAM, 0);
     CHECK_EQ(0, connect(visitor, &addr.any, addr.len));
     set_descriptor_limit((rlim_t)lowest_free_descriptor());
-    CHECK_OK(sock_accept(loop, &listener, handle, enter_hall, &hall));
+    CHECK_OK(sock_accept(loop, &listener, descriptor, enter_hall, &hall));
     CHECK_OK(co_sleep(weir_span_ms(20)));
     sock_close(&listener, false);
     set_descriptor_limit(0);
     CHECK_OK(co_sleep(weir_span_ms(150)));
     CHECK_EQ(0, hall.count);
     close(visitor);
-    loop->ops->close_handle(loop->backend, handle);
+    loop->ops->close_descriptor(loop->backend, descriptor);
 }
 
 TEST(a_resting_listener_can_be_closed)

@@ -50,15 +50,15 @@ static const struct listen_options listening = {.backlog = 16};
 static int listen_at(const char *text, struct addr *ret_addr)
 {
     struct addr addr = address(text);
-    int handle = -1;
-    CHECK_OK(kernel_listen(&addr, &listening, &handle));
-    CHECK_OK(kernel_bound(handle, ret_addr));
-    return handle;
+    int descriptor = -1;
+    CHECK_OK(kernel_listen(&addr, &listening, &descriptor));
+    CHECK_OK(kernel_bound(descriptor, ret_addr));
+    return descriptor;
 }
 
-static void wait_for(int handle, short events)
+static void wait_for(int descriptor, short events)
 {
-    struct pollfd poll_for = {.fd = handle, .events = events};
+    struct pollfd poll_for = {.fd = descriptor, .events = events};
     CHECK_EQ(1, poll(&poll_for, 1, 5000));
 }
 
@@ -86,20 +86,20 @@ static void connect_two(const char *text, int *ret_dialled, int *ret_accepted)
     kernel_close(listener, false);
 }
 
-static void send_bytes(int handle, const char *text)
+static void send_bytes(int descriptor, const char *text)
 {
     struct send_op op = {.count = 2};
     op.slices[0] = (struct iovec){(void *)(uintptr_t)text, 1};
     op.slices[1] = (struct iovec){(void *)(uintptr_t)(text + 1), strlen(text) - 1};
-    CHECK(kernel_send(handle, &op));
+    CHECK(kernel_send(descriptor, &op));
     CHECK_OK(op.result);
     CHECK_EQ(strlen(text), op.sent_bytes);
 }
 
-static enum io_got recv_some(int handle, struct iobuf *buf)
+static enum io_got recv_some(int descriptor, struct iobuf *buf)
 {
-    wait_for(handle, POLLIN);
-    return kernel_recv(handle, buf);
+    wait_for(descriptor, POLLIN);
+    return kernel_recv(descriptor, buf);
 }
 
 static void exchange(const char *where, bool has_resets)
@@ -167,7 +167,7 @@ TEST(a_stale_path_is_replaced_and_a_live_one_is_not)
 TEST(a_file_that_is_no_socket_stays)
 {
     char path[64], where[80];
-    int handle;
+    int descriptor;
     snprintf(path, sizeof path, "/tmp/weir-kernel-file-%d", getpid());
     snprintf(where, sizeof where, "unix:%s", path);
     FILE *file = fopen(path, "w");
@@ -175,7 +175,7 @@ TEST(a_file_that_is_no_socket_stays)
         return;
     fclose(file);
     struct addr addr = address(where);
-    CHECK_ERR(WEIR_E_ADDRESS_IN_USE, kernel_listen(&addr, &listening, &handle));
+    CHECK_ERR(WEIR_E_ADDRESS_IN_USE, kernel_listen(&addr, &listening, &descriptor));
     CHECK_EQ(0, access(path, F_OK));
     unlink(path);
 }
@@ -184,17 +184,17 @@ TEST(nobody_listens)
 {
     struct addr addr, path = address("unix:/tmp/weir-kernel-no-such.sock");
     struct dial_options options = {0};
-    int handle, listener = listen_at("127.0.0.1:0", &addr);
+    int descriptor, listener = listen_at("127.0.0.1:0", &addr);
     bool connecting = true;
     kernel_close(listener, false);
-    enum weir_err err = kernel_dial(&addr, &options, &handle, &connecting);
+    enum weir_err err = kernel_dial(&addr, &options, &descriptor, &connecting);
     if (!err) {
-        wait_for(handle, POLLOUT);
-        err = kernel_connect_result(handle);
-        kernel_close(handle, false);
+        wait_for(descriptor, POLLOUT);
+        err = kernel_connect_result(descriptor);
+        kernel_close(descriptor, false);
     }
     CHECK_ERR(WEIR_E_REFUSED, err);
-    CHECK_ERR(WEIR_E_REFUSED, kernel_dial(&path, &options, &handle, &connecting));
+    CHECK_ERR(WEIR_E_REFUSED, kernel_dial(&path, &options, &descriptor, &connecting));
 }
 
 TEST(a_source_address_is_used)

@@ -12,17 +12,17 @@ struct host {
     struct drive *drive;
     struct sock listener;
     struct addr addr;
-    int handle;
+    int descriptor;
     int guests[GUESTS];
     int guest_count, guests_wanted;
     bool full;
 };
 
-static void welcome(struct sock *listener, int handle, const struct addr *from)
+static void welcome(struct sock *listener, int descriptor, const struct addr *from)
 {
     struct host *host = listener->watch_owner;
     CHECK(!co_self() && from->len > 0);
-    host->guests[host->guest_count++] = handle;
+    host->guests[host->guest_count++] = descriptor;
     host->full = host->guest_count >= host->guests_wanted;
     if (host->full)
         co_wake(host->drive->waiting);
@@ -34,15 +34,15 @@ static void host_open(struct host *host, struct drive *drive, int backlog)
     struct listen_options options = {.backlog = backlog};
     *host = (struct host){.drive = drive};
     CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &host->addr));
-    CHECK_OK(loop->ops->listen(loop->backend, &host->addr, &options, &host->handle));
-    CHECK_OK(loop->ops->bound(loop->backend, host->handle, &host->addr));
+    CHECK_OK(loop->ops->listen(loop->backend, &host->addr, &options, &host->descriptor));
+    CHECK_OK(loop->ops->bound(loop->backend, host->descriptor, &host->addr));
 }
 
 static void host_close(struct host *host)
 {
     struct loop *loop = &host->drive->loop;
     sock_close(&host->listener, false);
-    loop->ops->close_handle(loop->backend, host->handle);
+    loop->ops->close_descriptor(loop->backend, host->descriptor);
 }
 
 static void accept_and_attach(struct drive *drive)
@@ -54,7 +54,7 @@ static void accept_and_attach(struct drive *drive)
     size_t sent = 99;
     host_open(&host, drive, 16);
     host.guests_wanted = 1;
-    CHECK_OK(sock_accept(&drive->loop, &host.listener, host.handle, welcome, &host));
+    CHECK_OK(sock_accept(&drive->loop, &host.listener, host.descriptor, welcome, &host));
     CHECK_OK(sock_dial(&drive->loop, &dialled, &host.addr, &options, within_s(drive, 5)));
     CHECK(expect_soon(drive, &host.full));
     CHECK_OK(sock_attach(&drive->loop, &accepted, host.guests[0]));
@@ -98,7 +98,7 @@ static void dial_until_it_hangs(struct drive *drive)
     sock_close(&socks[count], false); /* it is closed already; harmless */
     while (count > 0)
         sock_close(&socks[--count], false);
-    drive->loop.ops->close_handle(drive->loop.backend, host.handle);
+    drive->loop.ops->close_descriptor(drive->loop.backend, host.descriptor);
 }
 
 TEST(a_dial_ends_at_its_deadline)
@@ -143,7 +143,7 @@ static void cancel_a_dial(struct drive *drive)
         canceled += diallers[i].err == WEIR_E_CANCELED;
     }
     CHECK(canceled > 0);
-    drive->loop.ops->close_handle(drive->loop.backend, host.handle);
+    drive->loop.ops->close_descriptor(drive->loop.backend, host.descriptor);
 }
 
 TEST(a_dial_can_be_canceled)
@@ -175,7 +175,7 @@ static void send_through_a_small_buffer(struct drive *drive)
     int small = 4096, other = attach_one_end(drive, &sock);
     size_t at = 0;
     char got[500];
-    CHECK_EQ(0, setsockopt(sock.handle, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
+    CHECK_EQ(0, setsockopt(sock.descriptor, SOL_SOCKET, SO_SNDBUF, &small, sizeof small));
     for (size_t i = 0; i < sizeof long_text; i++)
         long_text[i] = (char)(i * 11 + i / 253);
     scope_init(&scope);
