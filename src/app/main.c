@@ -80,15 +80,15 @@ static int run(const struct cli *cli, struct snapshot *snapshot)
     struct program program;
     signals_block();
     process_raise_limits();
-    enum weir_err err = process_open_error_log(snapshot);
-    if (!err)
-        err = program_open(&program, snapshot, &epoll_ops);
+    if (process_open_error_log(snapshot) != WEIR_OK)
+        return EXIT_CANNOT_RUN;
+    enum weir_err err = program_open(&program, snapshot, &epoll_ops);
     if (!err)
         err = run_program(cli, &program);
+    program_close(&program);
     process_remove_pid_file(snapshot);
     if (err)
         return EXIT_CANNOT_RUN;
-    program_close(&program);
     log_line(LOG_NOTICE, "stopped");
     return EXIT_SUCCESS;
 }

@@ -47,7 +47,7 @@ void program_end(struct program *program);
 
 /* Waits until every worker has ended. */
 void program_join(struct program *program);
-/* Frees what program_open() made. */
+/* Frees what program_open() made, also where that failed halfway. */
 void program_close(struct program *program);
 
 #endif

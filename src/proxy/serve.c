@@ -37,6 +37,12 @@ struct serving {
     bool connected;
 };
 
+static bool has_body(const struct exchange *exchange)
+{
+    const struct http_framing *framing = &exchange->framing;
+    return framing->body == BODY_CHUNKED || (framing->body == BODY_LENGTH && framing->length > 0);
+}
+
 /*
  * Starts sending the request. A body is left to a child that runs beside us, because a server may
  * answer before it has read everything.
@@ -44,10 +50,9 @@ struct serving {
 WEIR_SUSPENDS static enum weir_err send_request(struct serving *serving)
 {
     struct exchange *exchange = serving->exchange;
-    const struct http_framing *framing = &exchange->framing;
-    TRY(session_send_head(serving->session, exchange->request, framing));
+    TRY(session_send_head(serving->session, exchange->request, &exchange->framing));
     upload_init(&serving->upload, exchange, serving->session, &serving->replay);
-    if (framing->body == BODY_CHUNKED || (framing->body == BODY_LENGTH && framing->length > 0))
+    if (has_body(exchange))
         return upload_start(&serving->upload);
     return session_flush(serving->session);
 }
@@ -222,7 +227,8 @@ static enum weir_err edit_request(struct serving *serving)
     serving->response = arena_alloc(&exchange->arena, sizeof *serving->response);
     if (!client || !serving->response)
         return WEIR_E_NO_MEMORY;
-    bool upgrade = asks_for_websocket(exchange->request);
+    /* Of a body and a tunnel only one can be read from the client. */
+    bool upgrade = asks_for_websocket(exchange->request) && !has_body(exchange);
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
         .scheme = SLICE("http"),

@@ -10,7 +10,7 @@ import websocket
 from client import get_once
 from framing import LAST_CHUNK, chunk
 from metrics import Metrics
-from origin import answer
+from origin import Origin, answer
 from servers import HELLO, LARGE
 from waiting import settled, wait_until
 
@@ -87,7 +87,6 @@ def test_origin_over_a_unix_socket(origins, connect, tmp_path):
 
 
 def test_origin_complains_about_requests_that_are_not_http(connect):
-    from origin import Origin
     origin = Origin()
     connect(origin).send(b"GET / HTTP/1.1\r\nBad Name: 1\r\n\r\n")
     wait_until(lambda: origin.errors)
