@@ -296,8 +296,6 @@ WEIR_SUSPENDS static enum client_next what_next(struct exchange *exchange)
     struct client *client = client_of(exchange);
     if (!exchange->done)
         return CLIENT_CUT;
-    if (client->wire.body == BODY_TUNNEL && !h1_wire_body_done(&client->wire))
-        return CLIENT_CLOSE;
     if (exchange->close)
         return CLIENT_LINGER;
     if (!h1_wire_body_done(&client->wire) && !drain_body(client))

@@ -208,14 +208,14 @@ static enum weir_err choose_upstream(struct serving *serving)
 
 /*
  * The one protocol that is passed on. Others (h2c above all) would let a client speak with the
- * server past everything that is decided here.
+ * server past everything that is decided here. It begins with a GET (RFC 6455 section 4.1).
  */
 static bool asks_for_websocket(const struct http_request *request)
 {
     struct http_persistence said;
     const struct field *upgrade = fields_find(&request->fields, FIELD_UPGRADE);
     framing_persistence(&request->fields, &said);
-    return said.upgrade && request->minor > 0 && upgrade &&
+    return said.upgrade && request->method == METHOD_GET && request->minor > 0 && upgrade &&
            slice_equal_nocase(upgrade->value, SLICE("websocket"));
 }
 

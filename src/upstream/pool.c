@@ -323,6 +323,7 @@ static enum close_reason close_reason_of(enum keep keep)
         return CLOSE_DRAINED;
     case KEEP_NOT_CLOSED:
         return CLOSE_PEER_CLOSED;
+    case KEEP_NOT_EXCESS_BODY:
     case KEEP_NOT_UNEXPECTED_DATA:
         return CLOSE_UNEXPECTED_DATA;
     default:

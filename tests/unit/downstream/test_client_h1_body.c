@@ -103,6 +103,20 @@ STAGE_TEST(max_request_body_is_kept)
     host_close();
 }
 
+/* A length that is too large is refused before a byte of the body has come. */
+STAGE_TEST(max_request_body_is_told_by_the_head)
+{
+    host_open(host_ignore_body);
+    host.options.max_request_body = 5;
+    int client = host_client();
+    raw_send(client, "POST / HTTP/1.1\r\n" HOST_FIELD "Content-Length: 6\r\n\r\n");
+    CHECK(raw_read_all(client));
+    CHECK(raw_starts("HTTP/1.1 413 "));
+    CHECK_ERR(WEIR_E_REQUEST_BODY_LENGTH, host.error);
+    raw_close(client);
+    host_close();
+}
+
 STAGE_TEST(a_short_body_that_nobody_wanted_is_read_away)
 {
     host_open(host_ignore_body);

@@ -163,6 +163,31 @@ STAGE_TEST(after_a_break_the_older_idle_ones_go)
     front_close();
 }
 
+/* A younger one has shown to be alive, so it stays; the second try is fresh even so. */
+STAGE_TEST(after_a_break_the_younger_idle_ones_stay_and_are_not_used)
+{
+    front_open(1);
+    int a = front_client(), b = front_client();
+    int first = front_warm(a);
+    raw_send(a, FRONT_GET);
+    raw_read_head(first);
+    int second = front_exchange(b, -1);
+    STAGE_UNTIL(front.service->pool.idle_count == 1);
+    stage_turns();
+    raw_close(first);
+    int third = raw_accept(&front.servers[0]);
+    raw_read_head(third);
+    CHECK_EQ(RAW_NOTHING, raw_recv_now(second, raw_text, 1));
+    CHECK_EQ(1, front.service->pool.idle_count);
+    raw_send(third, FRONT_OK);
+    CHECK(raw_read(a, "hello") > 0);
+    raw_close(a);
+    raw_close(b);
+    raw_close(second);
+    raw_close(third);
+    front_close();
+}
+
 /* A body larger than the buffer cannot go twice. */
 STAGE_TEST(a_body_over_the_replay_buffer_goes_once)
 {
