@@ -2,7 +2,7 @@
 #ifndef APP_ACCESS_LINE_H
 #define APP_ACCESS_LINE_H
 
-/* One line of the access log (contract.md section 7). It is written for every request: no printf
+/* One line of the access log (docs/operating.md). It is written for every request: no printf
  * here. */
 
 #include "base/clock.h"

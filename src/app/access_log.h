@@ -3,7 +3,7 @@
 #define APP_ACCESS_LOG_H
 
 /*
- * The access log: a JSON object a line (contract.md section 7). A worker formats into a buffer of
+ * The access log: a JSON object a line (docs/operating.md). A worker formats into a buffer of
  * its own and never waits: a thread writes the buffers out. When that thread cannot keep up, lines
  * are dropped and counted.
  */

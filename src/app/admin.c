@@ -2,6 +2,7 @@
 #include "app/admin.h"
 
 #include "app/dashboard/page.h"
+#include "app/local.h"
 #include "app/metrics.h"
 #include "app/pools_page.h"
 #include "base/check.h"
@@ -14,13 +15,9 @@
 #define SURVEY_PATIENCE weir_span_s(1)
 
 struct admin {
+    struct local local;
     struct program *program;
-    struct listener_group group;
-    struct listener listener;
-    struct client_options client;
-    struct downstream downstream;
     struct surveyor surveyor;
-    bool started;
 };
 
 struct admin_page {
@@ -103,7 +100,6 @@ WEIR_SUSPENDS static enum weir_err answer_method(struct exchange *exchange)
     response->minor = 1;
     response->reason = http_reason(405);
     fields_init(&response->fields);
-    fields_add_known(&response->fields, FIELD_SERVER, SLICE("weir"));
     fields_add(&response->fields, SLICE("Allow"), SLICE("GET, HEAD"));
     fields_add_known(&response->fields, FIELD_CONTENT_LENGTH, SLICE("0"));
     TRY(exchange_send_head(exchange, response, &empty));
@@ -130,6 +126,12 @@ WEIR_SUSPENDS static void admin_serve(void *owner, struct exchange *exchange)
         exchange_fail(exchange, err);
 }
 
+/* A page that was given up may still have mail under way. */
+static bool admin_is_idle(const void *owner)
+{
+    return ((const struct admin *)owner)->surveyor.outstanding == 0;
+}
+
 enum weir_err admin_open(struct program *program, const struct addr *addr, struct admin **ret_admin)
 {
     struct admin *admin = calloc(1, sizeof *admin);
@@ -137,8 +139,12 @@ enum weir_err admin_open(struct program *program, const struct addr *addr, struc
         return WEIR_E_NO_MEMORY;
     admin->program = program;
     admin->surveyor.program = program;
-    client_options_init(&admin->client);
-    enum weir_err err = listener_group_open(&admin->group, program->ops, NULL, addr);
+    struct local_options options = {
+        .handler = admin_serve,
+        .owner = admin,
+        .is_idle = admin_is_idle,
+    };
+    enum weir_err err = local_open(&admin->local, program, addr, &options);
     if (err)
         free(admin);
     else
@@ -146,54 +152,15 @@ enum weir_err admin_open(struct program *program, const struct addr *addr, struc
     return err;
 }
 
-enum weir_err admin_start(struct admin *admin, struct worker *worker)
-{
-    struct downstream_options options = {
-        .loop = &worker->loop,
-        .streams = &worker->streams,
-        .client = &admin->client,
-        .handler = admin_serve,
-        .owner = admin,
-    };
-    must(worker->number == 0);
-    downstream_init(&admin->downstream, &options);
-    admin->group.workers[0] = &admin->downstream;
-    admin->group.worker_count = 1;
-    admin->started = true;
-    return listener_start(&admin->listener, &admin->group, &admin->downstream);
-}
-
-void admin_drain(struct admin *admin)
-{
-    if (!admin->started)
-        return;
-    listener_stop(&admin->listener);
-    downstream_drain(&admin->downstream);
-    downstream_cancel(&admin->downstream);
-}
-
-bool admin_is_idle(const struct admin *admin)
-{
-    return !admin->started ||
-           (downstream_is_empty(&admin->downstream) && admin->surveyor.outstanding == 0);
-}
-
-void admin_stop(struct admin *admin)
-{
-    if (admin->started)
-        downstream_fini(&admin->downstream);
-    admin->started = false;
-}
-
 void admin_close(struct admin **admin)
 {
     if (*admin)
-        listener_group_close(&(*admin)->group, (*admin)->program->ops, NULL);
+        local_close(&(*admin)->local);
     free(*admin);
     *admin = NULL;
 }
 
 const struct addr *admin_addr(const struct admin *admin)
 {
-    return &admin->group.addr;
+    return &admin->local.group.addr;
 }

@@ -2,7 +2,7 @@
 #ifndef APP_CLI_H
 #define APP_CLI_H
 
-/* The command line of contract.md section 2. */
+/* The command line; cli_help() tells what there is. */
 
 #include "config/snapshot.h"
 

@@ -26,9 +26,14 @@ static const char demo_config[] = "version: 1\n"
                                   "    upstream: http://127.0.0.1:9001\n";
 static const char demo_origin[] = "127.0.0.1:9001";
 
+/* NULL if there is none of them. */
 static const char *default_file(void)
 {
-    return access("weir.yaml", F_OK) == 0 ? "weir.yaml" : "/etc/weir/weir.yaml";
+    static const char *const files[] = {"weir.yaml", "/etc/weir/weir.yaml"};
+    for (size_t i = 0; i < COUNT_OF(files); i++)
+        if (access(files[i], F_OK) == 0)
+            return files[i];
+    return NULL;
 }
 
 static enum weir_err load(const struct cli *cli, struct buf *messages,
@@ -40,6 +45,11 @@ static enum weir_err load(const struct cli *cli, struct buf *messages,
         return snapshot_of_command_line(cli->listen, cli->to, cli->to_count, messages,
                                         ret_snapshot);
     const char *file = cli->file ? cli->file : default_file();
+    if (!file) {
+        buf_printf(messages, "weir: neither weir.yaml nor /etc/weir/weir.yaml is here; "
+                             "try 'weir --demo' or 'weir --help'\n");
+        return WEIR_E_CONFIG;
+    }
     return snapshot_load_file(file, messages, ret_snapshot);
 }
 
@@ -75,6 +85,14 @@ static enum weir_err run_program(const struct cli *cli, struct program *program)
     return WEIR_OK;
 }
 
+static enum weir_err run_with_pid_file(const struct cli *cli, struct program *program)
+{
+    TRY(process_write_pid_file(program->snapshot));
+    enum weir_err err = run_program(cli, program);
+    process_remove_pid_file(program->snapshot);
+    return err;
+}
+
 static int run(const struct cli *cli, struct snapshot *snapshot)
 {
     struct program program;
@@ -84,9 +102,8 @@ static int run(const struct cli *cli, struct snapshot *snapshot)
         return EXIT_CANNOT_RUN;
     enum weir_err err = program_open(&program, snapshot, &epoll_ops);
     if (!err)
-        err = run_program(cli, &program);
+        err = run_with_pid_file(cli, &program);
     program_close(&program);
-    process_remove_pid_file(snapshot);
     if (err)
         return EXIT_CANNOT_RUN;
     log_line(LOG_NOTICE, "stopped");
@@ -120,7 +137,7 @@ int main(int argc, char **argv)
     cli_parse(argc, argv, &cli);
     switch (cli.verb) {
     case CLI_USAGE:
-        fprintf(stderr, "weir: %s\n%s", cli.message, cli_help());
+        fprintf(stderr, "weir: %s\ntry 'weir --help'\n", cli.message);
         return EXIT_USAGE;
     case CLI_HELP:
         fputs(cli_help(), stdout);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/origin.h"
 
-#include "app/program.h"
+#include "app/local.h"
 #include "base/check.h"
 #include "downstream/fail.h"
 
@@ -11,11 +11,7 @@
 enum { TEXT_BYTES = 512, SHOWN_BYTES = 160 };
 
 struct origin {
-    struct program *program;
-    struct listener_group group;
-    struct listener listener;
-    struct client_options client;
-    struct downstream downstream;
+    struct local local;
     uint64_t requests;
 };
 
@@ -64,9 +60,8 @@ enum weir_err origin_open(struct program *program, const struct addr *addr,
     struct origin *origin = calloc(1, sizeof *origin);
     if (!origin)
         return WEIR_E_NO_MEMORY;
-    origin->program = program;
-    client_options_init(&origin->client);
-    enum weir_err err = listener_group_open(&origin->group, program->ops, NULL, addr);
+    struct local_options options = {.handler = origin_serve, .owner = origin};
+    enum weir_err err = local_open(&origin->local, program, addr, &options);
     if (err)
         free(origin);
     else
@@ -74,42 +69,10 @@ enum weir_err origin_open(struct program *program, const struct addr *addr,
     return err;
 }
 
-enum weir_err origin_start(struct origin *origin, struct worker *worker)
-{
-    struct downstream_options options = {
-        .loop = &worker->loop,
-        .streams = &worker->streams,
-        .client = &origin->client,
-        .handler = origin_serve,
-        .owner = origin,
-    };
-    downstream_init(&origin->downstream, &options);
-    origin->group.workers[0] = &origin->downstream;
-    origin->group.worker_count = 1;
-    return listener_start(&origin->listener, &origin->group, &origin->downstream);
-}
-
-void origin_drain(struct origin *origin)
-{
-    listener_stop(&origin->listener);
-    downstream_drain(&origin->downstream);
-    downstream_cancel(&origin->downstream);
-}
-
-bool origin_is_idle(const struct origin *origin)
-{
-    return downstream_is_empty(&origin->downstream);
-}
-
-void origin_stop(struct origin *origin)
-{
-    downstream_fini(&origin->downstream);
-}
-
 void origin_close(struct origin **origin)
 {
     if (*origin)
-        listener_group_close(&(*origin)->group, (*origin)->program->ops, NULL);
+        local_close(&(*origin)->local);
     free(*origin);
     *origin = NULL;
 }

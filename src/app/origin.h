@@ -10,12 +10,6 @@ struct origin;
 
 enum weir_err origin_open(struct program *program, const struct addr *addr,
                           struct origin **ret_origin);
-/* These four are called on worker 0's thread, as those of the admin page. */
-enum weir_err origin_start(struct origin *origin, struct worker *worker);
-void origin_drain(struct origin *origin);
-bool origin_is_idle(const struct origin *origin);
-void origin_stop(struct origin *origin);
-
 /* NULL is fine. */
 void origin_close(struct origin **origin);
 

@@ -2,7 +2,7 @@
 #ifndef APP_POOLS_PAGE_H
 #define APP_POOLS_PAGE_H
 
-/* /pools of contract.md section 5: every server and connection of every service, as JSON. */
+/* The page /pools: every server and connection of every service, as JSON. */
 
 #include "app/survey.h"
 

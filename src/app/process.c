@@ -40,9 +40,12 @@ enum weir_err process_open_error_log(const struct snapshot *snapshot)
     return WEIR_OK;
 }
 
-static enum weir_err write_pid_file(const char *path)
+enum weir_err process_write_pid_file(const struct snapshot *snapshot)
 {
+    const char *path = snapshot->pid_file;
     char text[32];
+    if (!path)
+        return WEIR_OK;
     int len = snprintf(text, sizeof text, "%ld\n", (long)getpid());
     int descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (descriptor < 0)
@@ -52,6 +55,20 @@ static enum weir_err write_pid_file(const char *path)
     return written ? WEIR_OK : failed("write the pid file", path);
 }
 
+void process_remove_pid_file(const struct snapshot *snapshot)
+{
+    /* As another user it may not be ours to remove; a stale file is harmless. */
+    if (snapshot->pid_file)
+        (void)unlink(snapshot->pid_file);
+}
+
+static enum weir_err change_group_id(gid_t id, const char *name)
+{
+    if (setgroups(0, NULL) != 0 || setgid(id) != 0)
+        return failed("become group", name);
+    return WEIR_OK;
+}
+
 static enum weir_err change_group(const char *name)
 {
     const struct group *group = getgrnam(name);
@@ -59,18 +76,19 @@ static enum weir_err change_group(const char *name)
         log_line(LOG_ERROR, "there is no group %s", name);
         return WEIR_E_PERMISSION;
     }
-    if (setgroups(0, NULL) != 0 || setgid(group->gr_gid) != 0)
-        return failed("become group", name);
-    return WEIR_OK;
+    return change_group_id(group->gr_gid, name);
 }
 
-static enum weir_err change_user(const char *name)
+static enum weir_err change_user(const char *name, bool has_group)
 {
     const struct passwd *user = getpwnam(name);
     if (!user) {
         log_line(LOG_ERROR, "there is no user %s", name);
         return WEIR_E_PERMISSION;
     }
+    /* Who names no group does not want to stay in root's; who is not root has none to give up. */
+    if (!has_group && geteuid() == 0)
+        TRY(change_group_id(user->pw_gid, name));
     if (setuid(user->pw_uid) != 0)
         return failed("become user", name);
     return WEIR_OK;
@@ -78,21 +96,12 @@ static enum weir_err change_user(const char *name)
 
 enum weir_err process_settle(const struct snapshot *snapshot)
 {
-    if (snapshot->pid_file)
-        TRY(write_pid_file(snapshot->pid_file));
     if (snapshot->working_directory && chdir(snapshot->working_directory) != 0)
         return failed("change to", snapshot->working_directory);
     /* The group first: afterwards the right to change it is gone. */
     if (snapshot->group)
         TRY(change_group(snapshot->group));
     if (snapshot->user)
-        TRY(change_user(snapshot->user));
+        TRY(change_user(snapshot->user, snapshot->group != NULL));
     return WEIR_OK;
-}
-
-void process_remove_pid_file(const struct snapshot *snapshot)
-{
-    /* As another user it may not be ours to remove; a stale file is harmless. */
-    if (snapshot->pid_file)
-        (void)unlink(snapshot->pid_file);
 }

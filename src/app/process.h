@@ -12,9 +12,12 @@ void process_raise_limits(void);
 /* Sends the error log where the configuration says. */
 enum weir_err process_open_error_log(const struct snapshot *snapshot);
 
-/* Writes the pid file, changes folder, gives up root for user and group. Failures go to the log. */
-enum weir_err process_settle(const struct snapshot *snapshot);
-
+/* Only when the listeners are open: until then the file may be that of a weir that runs. */
+enum weir_err process_write_pid_file(const struct snapshot *snapshot);
+/* Only if this process has written it. */
 void process_remove_pid_file(const struct snapshot *snapshot);
+
+/* Changes folder, gives up root for user and group. Failures go to the log. */
+enum weir_err process_settle(const struct snapshot *snapshot);
 
 #endif

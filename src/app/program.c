@@ -136,8 +136,8 @@ enum weir_err program_start(struct program *program)
         return err;
     }
     pthread_barrier_wait(&program->barrier);
-    log_line(LOG_NOTICE, "ready: %u workers on %s, stacks %s", program->worker_count,
-             program->ops->name, stacks_guard_name());
+    log_line(LOG_NOTICE, "ready: %u worker%s on %s, stacks %s", program->worker_count,
+             program->worker_count == 1 ? "" : "s", program->ops->name, stacks_guard_name());
     return WEIR_OK;
 }
 

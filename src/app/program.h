@@ -9,7 +9,10 @@
 
 struct access_log;
 struct admin;
+struct local;
 struct origin;
+
+enum { PROGRAM_LOCALS_MAX = 2 };
 
 struct program {
     struct snapshot *snapshot;
@@ -20,13 +23,15 @@ struct program {
     struct listener_group *groups; /* every address of every service */
     unsigned *group_services;      /* group -> number of its service */
     unsigned group_count;
-    struct access_log *access_log; /* NULL: off */
-    struct admin *admin;           /* NULL: none; lives on worker 0 */
-    struct origin *origin;         /* NULL: none; of --demo, lives on worker 0 */
-    pthread_barrier_t barrier;     /* worker_count and the starting thread */
-    bool failed;                   /* a worker could not start; set between the two meetings */
-    _Atomic bool draining;         /* no new requests are wanted */
-    _Atomic unsigned running;      /* workers whose services have not ended */
+    struct access_log *access_log;            /* NULL: off */
+    struct admin *admin;                      /* NULL: none */
+    struct origin *origin;                    /* NULL: none; of --demo */
+    struct local *locals[PROGRAM_LOCALS_MAX]; /* both; they live on worker 0 */
+    unsigned local_count;
+    pthread_barrier_t barrier; /* worker_count and the starting thread */
+    bool failed;               /* a worker could not start; set between the two meetings */
+    _Atomic bool draining;     /* no new requests are wanted */
+    _Atomic unsigned running;  /* workers whose services have not ended */
 };
 
 /* Opens log, admin page and every listening address. What fails is told in the log. */

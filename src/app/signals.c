@@ -16,6 +16,8 @@ static void fill(sigset_t *set)
     sigemptyset(set);
     sigaddset(set, SIGINT);
     sigaddset(set, SIGTERM);
+    sigaddset(set, SIGHUP);
+    sigaddset(set, SIGQUIT);
 }
 
 void signals_block(void)
@@ -70,13 +72,23 @@ static void see_it_end(struct program *program, bool graceful)
     }
 }
 
-void signals_serve(struct program *program)
+/* 0: woken without a signal, by a debugger. */
+static int wait_for_ever(void)
 {
     sigset_t set;
     int number = 0;
     fill(&set);
-    while (sigwait(&set, &number) != 0) {
-        /* EINTR: a debugger; look again. */
+    return sigwait(&set, &number) == 0 ? number : 0;
+}
+
+void signals_serve(struct program *program)
+{
+    int number = 0;
+    while (number != SIGTERM && number != SIGINT) {
+        number = wait_for_ever();
+        if (number == SIGHUP || number == SIGQUIT)
+            log_line(LOG_WARN, "%s is not supported by this version: going on as before",
+                     number == SIGHUP ? "SIGHUP (reload)" : "SIGQUIT (hand-over)");
     }
     bool graceful = number == SIGTERM;
     log_line(LOG_NOTICE, "%s: stopping %s", graceful ? "SIGTERM" : "SIGINT",

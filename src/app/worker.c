@@ -2,8 +2,7 @@
 #include "app/worker.h"
 
 #include "app/access_log.h"
-#include "app/admin.h"
-#include "app/origin.h"
+#include "app/local.h"
 #include "app/program.h"
 #include "base/check.h"
 #include "base/log.h"
@@ -58,20 +57,16 @@ static enum weir_err accept_all(struct worker *worker)
     }
     if (worker->number > 0)
         return WEIR_OK;
-    if (program->admin)
-        TRY(admin_start(program->admin, worker));
-    if (program->origin)
-        TRY(origin_start(program->origin, worker));
+    for (unsigned i = 0; i < program->local_count; i++)
+        TRY(local_start(program->locals[i], worker));
     return WEIR_OK;
 }
 
 static void close_all(struct worker *worker)
 {
     struct program *program = worker->program;
-    if (worker->number == 0 && program->admin)
-        admin_stop(program->admin);
-    if (worker->number == 0 && program->origin)
-        origin_stop(program->origin);
+    for (unsigned i = 0; worker->number == 0 && i < program->local_count; i++)
+        local_stop(program->locals[i]);
     for (unsigned i = 0; worker->services && i < snapshot_of(worker)->service_count; i++)
         service_close(&worker->services[i]);
     free(worker->services);
@@ -172,15 +167,14 @@ static void turn_until_end(struct worker *worker)
 static void end_local_services(struct worker *worker)
 {
     struct program *program = worker->program;
-    if (program->admin)
-        admin_drain(program->admin);
-    if (program->origin)
-        origin_drain(program->origin);
+    for (unsigned i = 0; i < program->local_count; i++)
+        local_drain(program->locals[i]);
     struct weir_time end = loop_deadline(&worker->loop, snapshot_of(worker)->shutdown_timeout);
     for (;;) {
         run_ready(worker);
-        bool idle = (!program->admin || admin_is_idle(program->admin)) &&
-                    (!program->origin || origin_is_idle(program->origin));
+        bool idle = true;
+        for (unsigned i = 0; i < program->local_count; i++)
+            idle = idle && local_is_idle(program->locals[i]);
         if (idle || !weir_time_before(loop_now(&worker->loop), end))
             return;
         loop_turn(&worker->loop, end);

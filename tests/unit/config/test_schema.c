@@ -131,7 +131,7 @@ TEST(the_top_of_the_file)
            "grace_period_seconds: 5s\n"
            "services: {}\n",
            "t.yaml:1:10: error: 'version' must be 1, not '2'\n"
-           "t.yaml:2:10: error: 'threads' must be from 0 to 1024, not '1025'\n"
+           "t.yaml:2:10: error: 'threads' must be from 0 to 256, not '1025'\n"
            "t.yaml:3:5: error: 'io: uring' is not supported by this version\n"
            "t.yaml:4:1: error: unknown key 'io_' (did you mean 'io'?)\n"
            "t.yaml:5:1: error: 'user' must be text, not empty\n"

@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: MIT */
+#include "app/local.h"
+
+#include "app/program.h"
+#include "base/check.h"
+
+enum weir_err local_open(struct local *local, struct program *program, const struct addr *addr,
+                         const struct local_options *options)
+{
+    *local = (struct local){.options = *options, .program = program};
+    client_options_init(&local->client);
+    TRY(listener_group_open(&local->group, program->ops, NULL, addr));
+    must(program->local_count < PROGRAM_LOCALS_MAX);
+    program->locals[program->local_count++] = local;
+    return WEIR_OK;
+}
+
+void local_close(struct local *local)
+{
+    listener_group_close(&local->group, local->program->ops, NULL);
+}
+
+enum weir_err local_start(struct local *local, struct worker *worker)
+{
+    struct downstream_options options = {
+        .loop = &worker->loop,
+        .streams = &worker->streams,
+        .client = &local->client,
+        .handler = local->options.handler,
+        .owner = local->options.owner,
+    };
+    must(worker->number == 0);
+    downstream_init(&local->downstream, &options);
+    local->group.workers[0] = &local->downstream;
+    local->group.worker_count = 1;
+    local->started = true;
+    return listener_start(&local->listener, &local->group, &local->downstream);
+}
+
+void local_drain(struct local *local)
+{
+    if (!local->started)
+        return;
+    listener_stop(&local->listener);
+    downstream_drain(&local->downstream);
+    downstream_cancel(&local->downstream);
+}
+
+bool local_is_idle(const struct local *local)
+{
+    if (local->options.is_idle && !local->options.is_idle(local->options.owner))
+        return false;
+    return !local->started || downstream_is_empty(&local->downstream);
+}
+
+void local_stop(struct local *local)
+{
+    if (local->started)
+        downstream_fini(&local->downstream);
+    local->started = false;
+}
