@@ -25,7 +25,7 @@ enum WEIR_MUST_USE weir_err {
     WEIR_E_COUNT
 };
 
-/* When the same request may be tried again after an error (pool.md section 8 gives the rest). */
+/* When the same request may be tried again after an error (docs/reuse.md gives the rest). */
 enum weir_retry {
     WEIR_RETRY_NEVER,
     WEIR_RETRY_IF_REUSED,

@@ -5,9 +5,9 @@
  *   open -> parked -> bytes -> coroutine: serve, serve, ... -> parked -> ... -> closed
  *
  * While a coroutine serves, a watch tells when the client has sent its end. Such a client may still
- * read (it may have closed one direction only), so what runs gets PEER_END_GRACE to finish before
- * it is canceled. nginx, Envoy and Pingora cancel at once; a script that shuts its writing side
- * then gets no answer.
+ * read (it may have closed one direction only), so what runs gets PEER_END_GRACE to begin its
+ * response before it is canceled. nginx, Envoy and Pingora cancel at once; a script that shuts its
+ * writing side then gets no answer.
  */
 #include "downstream/client.h"
 
@@ -17,8 +17,7 @@
 enum { CLIENT_MAGIC = 0x0c11e417 };
 
 #define PEER_END_GRACE weir_span_s(1)
-/* How long a connection that was ended is read on, so that the last response is not lost to a
- * reset. */
+/* How long an ended connection is read on, so that its last response is not lost to a reset. */
 #define LINGER weir_span_s(2)
 
 static void client_close(struct client *client, bool reset)
@@ -50,10 +49,11 @@ static void on_bytes(struct stream *stream, void *owner)
 static void on_timer(struct timer *timer)
 {
     struct client *client = container_of(timer, struct client, timer);
-    if (client->co)
-        co_cancel(client->co);
-    else
+    if (!client->co)
         client_close(client, false);
+    /* Whether a client still takes a response that has begun shows in the sending. */
+    else if (!client->responding)
+        co_cancel(client->co);
 }
 
 static void on_peer_end(struct stream *stream, void *owner)
@@ -93,7 +93,9 @@ WEIR_SUSPENDS static void linger(struct client *client)
     struct weir_time deadline = loop_deadline(loop, LINGER);
     struct iobuf *buf = NULL;
     stream_shut(client->stream);
-    while (stream_recv(client->stream, deadline, &buf) == WEIR_OK)
+    /* Who sends without a pause is never waited for, and no deadline would end it. */
+    while (weir_time_before(loop_now(loop), deadline) &&
+           stream_recv(client->stream, deadline, &buf) == WEIR_OK)
         iobuf_give(&loop->bufs, &buf);
 }
 
@@ -102,12 +104,19 @@ WEIR_SUSPENDS static void run(void *argument)
     struct client *client = argument;
     enum client_next next = CLIENT_CLOSE;
     stream_watch(client->stream, on_peer_end, client);
-    do {
+    for (;;) {
+        loop_timer_disarm(client->downstream->loop, &client->timer);
         if (stream_peer_ended(client->stream))
             on_peer_end(client->stream, client);
         next = client_serve_h1(client);
-    } while (next == CLIENT_NEXT_REQUEST && has_more(client));
-
+        if (next != CLIENT_NEXT_REQUEST || !has_more(client))
+            break;
+        /* A pipeline of requests that are answered without asking anyone would never wait. */
+        if (co_yield () != WEIR_OK) {
+            next = CLIENT_CUT;
+            break;
+        }
+    }
     loop_timer_disarm(client->downstream->loop, &client->timer);
     if (next == CLIENT_NEXT_REQUEST && !client->downstream->draining) {
         park(client, client->downstream->client->keepalive_timeout);

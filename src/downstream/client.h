@@ -19,6 +19,7 @@ struct client {
     struct h1_wire wire;
     struct h1_out out;
     uint64_t requests;
+    bool responding; /* the final head of the present exchange was written */
 };
 
 /* What becomes of a connection after an exchange. */

@@ -123,6 +123,13 @@ static bool add_framing_fields(struct exchange *exchange, struct fields *fields,
     return added;
 }
 
+/* RFC 9110 section 8.6: 1xx and 204 have none; a client that believed it would wait for a body. */
+static void drop_forbidden_length(struct http_response *response)
+{
+    if (response->status < 200 || response->status == 204)
+        fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
+}
+
 static enum weir_err send_interim(struct exchange *exchange, const struct http_response *response)
 {
     static const struct http_framing none = {.body = BODY_NONE};
@@ -139,6 +146,7 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
 {
     struct client *client = client_of(exchange);
     must(!exchange->head_sent);
+    drop_forbidden_length(response);
     if (http_status_is_interim(response->status))
         return send_interim(exchange, response);
     exchange->close |= client->downstream->draining;
@@ -146,14 +154,11 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
     exchange->close |= exchange->awaits_continue;
     struct http_framing mine;
     choose_framing(exchange, response, framing, &mine);
-    /* RFC 9110 section 8.6: a 204 has none, and a client that believed it would wait for a body. */
-    if (response->status == 204)
-        fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
     TRY(add_date(exchange, &response->fields));
     if (!add_framing_fields(exchange, &response->fields, &mine))
         return WEIR_E_LIMIT;
     TRY(h1_out_response(&client->out, response, &mine));
-    exchange->head_sent = true;
+    exchange->head_sent = client->responding = true;
     exchange->status = response->status;
     if (mine.body == BODY_TUNNEL)
         h1_wire_start_body(&client->wire, &mine, NULL);
@@ -329,6 +334,7 @@ enum client_next client_serve_h1(struct client *client)
     };
     uint64_t sent_before = client->out.sent_bytes;
     client->out.sent_bytes = 0;
+    client->responding = false;
     arena_init(&self.exchange.arena, &loop->arenas, ARENA_BYTES);
     enum client_next next = serve(&self.exchange);
     arena_fini(&self.exchange.arena);

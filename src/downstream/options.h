@@ -19,7 +19,7 @@ struct client_options {
     uint64_t max_request_body;          /* bytes; 0: none */
 };
 
-/* Defaults of contract.md section 3. */
+/* Defaults of docs/configuration.md. */
 void client_options_init(struct client_options *options);
 
 #endif

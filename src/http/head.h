@@ -44,7 +44,7 @@ struct http_response {
 /* The method that a name stands for; names are case-sensitive (RFC 9110 section 9.1). */
 enum http_method http_method_of(struct weir_slice name);
 
-/* Whether doing it twice is as good as once (RFC 9110 section 9.2.2): pool.md section 8's list. */
+/* Whether doing it twice is as good as once (RFC 9110 section 9.2.2): docs/reuse.md's list. */
 bool http_method_is_idempotent(enum http_method method);
 
 /* The usual reason phrase of a status, "" for one that is not known. */

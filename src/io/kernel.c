@@ -260,7 +260,8 @@ bool kernel_send(int descriptor, struct send_op *op)
             continue;
         if (errno == EAGAIN)
             return false;
-        op->result = kernel_err(errno);
+        /* Of a connection that stood: whatever it is called, it is broken. */
+        op->result = WEIR_E_RESET;
         return true;
     }
     return true;

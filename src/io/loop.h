@@ -21,6 +21,8 @@ struct loop {
     struct arena_cache arenas;
     struct mailbox mailbox;
     uint64_t turn;
+    uint64_t receiving_switch; /* sched.switch_count at the last receive, and how many since */
+    unsigned receives;
     _Atomic bool stopping;
     unsigned worker; /* its number, from 0 */
     struct weir_span longest_turn;

@@ -4,7 +4,10 @@
 #include "base/check.h"
 #include "co/wait.h"
 
-enum { SOCK_MAGIC = 0x50c3e711 };
+enum {
+    SOCK_MAGIC = 0x50c3e711,
+    RECEIVES_IN_A_ROW = 4, /* without a wait, until the others get their turn */
+};
 
 static void sock_init(struct sock *sock, struct loop *loop, int descriptor)
 {
@@ -73,10 +76,31 @@ static enum weir_err err_of(enum io_got got)
     }
 }
 
+static bool has_had_its_turn(struct loop *loop)
+{
+    if (loop->receiving_switch != loop->sched.switch_count) {
+        loop->receiving_switch = loop->sched.switch_count;
+        loop->receives = 0;
+    }
+    return ++loop->receives > RECEIVES_IN_A_ROW;
+}
+
+/* Who is fed faster than he works never waits, and would keep the worker from all the others. */
+WEIR_SUSPENDS static enum weir_err take_turns(struct sock *sock)
+{
+    if (!has_had_its_turn(sock->loop))
+        return WEIR_OK;
+    sock->reader = co_self();
+    enum weir_err err = co_yield ();
+    sock->reader = NULL;
+    return err;
+}
+
 enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iobuf **ret_buf)
 {
     check_sock(sock);
     must(!sock->reader);
+    TRY(take_turns(sock));
     for (;;) {
         enum io_got got = sock->loop->ops->recv(sock, ret_buf);
         if (got != IO_NOTHING)

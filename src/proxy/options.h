@@ -5,7 +5,7 @@
 /*
  * What a service is told to do. Plain structs, filled by whoever starts a service (the
  * configuration, the command line, a test) and read-only from then on; every pointer stays the
- * filler's and must outlive the service. *_init() fills in the defaults of contract.md section 3.
+ * filler's and must outlive the service. *_init() fills in the defaults of docs/configuration.md.
  */
 
 #include "downstream/options.h"
@@ -23,7 +23,7 @@ struct server_options {
     unsigned weight; /* 1 to 1000 */
 };
 
-/* When and how a request is tried again (pool.md section 8). */
+/* When and how a request is tried again (docs/reuse.md). */
 struct retry_options {
     unsigned attempts;    /* more tries on other servers when connecting fails */
     uint64_t body_buffer; /* how much of a request's body is kept for a replay, bytes */

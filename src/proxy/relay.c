@@ -11,6 +11,7 @@ void upload_init(struct upload *upload, struct exchange *exchange, struct sessio
         .exchange = exchange,
         .session = session,
         .replay = replay,
+        .kept = replay ? replay->first : NULL,
         .receiver = co_self(),
         .moved = loop_now(exchange->loop),
         .done = true,
@@ -30,7 +31,7 @@ WEIR_SUSPENDS static enum weir_err pass(struct upload *upload, const struct http
 WEIR_SUSPENDS static enum weir_err pass_kept(struct upload *upload)
 {
     struct replay *replay = upload->replay;
-    struct replay_part *part = replay ? replay->first : NULL;
+    const struct replay_part *part = upload->kept;
     while (part) {
         struct http_piece piece = {.count = 0};
         for (; part && piece.count < PIECE_SLICES; part = part->next) {

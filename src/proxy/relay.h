@@ -17,11 +17,12 @@
 struct upload {
     struct exchange *exchange;
     struct session *session;
-    struct replay *replay;  /* what is sent first, and where what comes is kept; NULL: nowhere */
-    struct co *receiver;    /* who waits for the response */
-    struct weir_time moved; /* when a piece was passed last */
-    enum weir_err failure;  /* what it canceled the receiver for */
-    bool done;              /* all was sent */
+    struct replay *replay;          /* where what comes is kept; NULL: nowhere */
+    const struct replay_part *kept; /* what is sent first: a drop in the meantime changes nothing */
+    struct co *receiver;            /* who waits for the response */
+    struct weir_time moved;         /* when a piece was passed last */
+    enum weir_err failure;          /* what it canceled the receiver for */
+    bool done;                      /* all was sent */
     struct scope scope;
 };
 

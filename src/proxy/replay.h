@@ -13,6 +13,8 @@
 struct replay_part {
     struct replay_part *next;
     struct weir_slice bytes;
+    char *free; /* behind them, for what comes next */
+    size_t free_bytes;
 };
 
 struct replay {
@@ -23,7 +25,12 @@ struct replay {
     bool complete; /* ... and it was the whole body */
 };
 
+/*
+ * The arena serves it alone, because it may be used up: replay_arena_bytes() is enough. It must
+ * stay until nobody sends what was kept, also after a drop.
+ */
 void replay_init(struct replay *replay, struct arena *arena, uint64_t limit_bytes);
+size_t replay_arena_bytes(uint64_t limit_bytes);
 
 /* Keeps a copy of what was received. */
 void replay_keep(struct replay *replay, const struct http_piece *piece);

@@ -3,7 +3,7 @@
 #define PROXY_RETRY_H
 
 /*
- * May a request that failed be tried again, and where? pool.md section 8 as a ladder: the first
+ * May a request that failed be tried again, and where? docs/reuse.md as a ladder: the first
  * reason that holds decides. Pure.
  */
 

@@ -29,6 +29,7 @@ struct serving {
     struct session *session;
     struct http_response *response;
     struct http_framing framing; /* of the response */
+    struct arena kept; /* the replay buffer's own: the exchange needs what it has for its answer */
     struct replay replay;
     struct upload upload;
     struct session_story story;
@@ -183,11 +184,20 @@ WEIR_SUSPENDS static enum weir_err respond(struct serving *serving)
     bool tunnel = serving->framing.body == BODY_TUNNEL;
     replay_drop(&serving->replay);
     TRY(hop_response(serving->response, tunnel, &exchange->arena));
-    TRY(exchange_send_head(exchange, serving->response, &serving->framing));
+    enum weir_err err = exchange_send_head(exchange, serving->response, &serving->framing);
+    if (err)
+        return err == WEIR_E_LIMIT ? WEIR_E_RESPONSE_HEAD_LENGTH : err;
     if (tunnel)
         return relay_tunnel(exchange, serving->session,
                             serving->upstream->options->limits.read_timeout);
     return relay_download(exchange, serving->session);
+}
+
+static void begin_replay(struct serving *serving)
+{
+    uint64_t limit = serving->upstream->options->retry.body_buffer;
+    arena_init(&serving->kept, &serving->service->loop->arenas, replay_arena_bytes(limit));
+    replay_init(&serving->replay, &serving->kept, limit);
 }
 
 static enum weir_err choose_upstream(struct serving *serving)
@@ -202,8 +212,17 @@ static enum weir_err choose_upstream(struct serving *serving)
     serving->upstream = &service->upstreams[route->upstream];
     serving->server =
         balance_pick(&serving->upstream->balance, loop_now(service->loop), serving->number);
-    replay_init(&serving->replay, &exchange->arena, serving->upstream->options->retry.body_buffer);
+    begin_replay(serving);
     return WEIR_OK;
+}
+
+/* In every line of it: all of them would be passed on. */
+static bool upgrade_is_websocket(const struct fields *fields)
+{
+    fields_each (field, fields)
+        if (field->id == FIELD_UPGRADE && !slice_equal_nocase(field->value, SLICE("websocket")))
+            return false;
+    return fields_have(fields, FIELD_UPGRADE);
 }
 
 /*
@@ -213,10 +232,9 @@ static enum weir_err choose_upstream(struct serving *serving)
 static bool asks_for_websocket(const struct http_request *request)
 {
     struct http_persistence said;
-    const struct field *upgrade = fields_find(&request->fields, FIELD_UPGRADE);
     framing_persistence(&request->fields, &said);
-    return said.upgrade && request->method == METHOD_GET && request->minor > 0 && upgrade &&
-           slice_equal_nocase(upgrade->value, SLICE("websocket"));
+    return said.upgrade && request->method == METHOD_GET && request->minor > 0 &&
+           upgrade_is_websocket(&request->fields);
 }
 
 /* Makes the client's request the one that goes to the server. */
@@ -271,6 +289,7 @@ static void finish(struct serving *serving)
 void serve(void *owner, struct exchange *exchange)
 {
     struct serving serving = {.service = owner, .exchange = exchange};
+    arena_init(&serving.kept, &serving.service->loop->arenas, 0);
     serving.number = ++serving.service->next_request;
     upload_init(&serving.upload, exchange, NULL, NULL);
     enum weir_err err = serve_request(&serving);
@@ -282,5 +301,6 @@ void serve(void *owner, struct exchange *exchange)
         exchange->at_limit && serving.service->options->client.upstream_at_limit == AT_LIMIT_CLOSE;
     must(scope_is_empty(&serving.upload.scope));
     session_release(&serving.session, !at_limit_closes);
+    arena_fini(&serving.kept);
     finish(&serving);
 }

@@ -3,7 +3,7 @@
 #define UPSTREAM_KEY_H
 
 /*
- * Everything in a peer that makes two connections interchangeable (pool.md section 1), as one run
+ * Everything in a peer that makes two connections interchangeable (docs/reuse.md), as one run
  * of bytes. The hash only finds; the bytes decide. Fields are written in a fixed order with their
  * lengths, so that two different keys never have the same bytes.
  */

@@ -47,7 +47,7 @@ struct peer {
     char address_text[ADDR_TEXT_SIZE];
 };
 
-/* Defaults of contract.md section 3; the address is left empty. */
+/* Defaults of docs/configuration.md; the address is left empty. */
 void peer_options_init(struct peer_options *options);
 
 /* Makes a peer in memory of the caller's. */

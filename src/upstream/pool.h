@@ -6,13 +6,17 @@
  * One worker's part of a service's pool: every connection of the service that this worker owns,
  * idle or in use.
  *
- * Vocabulary   take: an idle connection leaves the pool for a session. put: it comes back. A key
- * has one struct pool_key while the pool lives, with its idle connections, the one released last
- * first. All idle ones stand in pool.idle too, the one released first at the front. Invariants
- * opened - closed = idle + in use, per key and in all; idle <= size; an idle connection holds no
- * buffer and nobody reads from it; each has one owner at every moment. pool_audit() checks them.
- * Life         dial -> in use -> put? -> idle -> take -> in use ... -> close with a reason. Each
- * close is counted once, here.
+ * Vocabulary
+ *   take  an idle connection leaves the pool for a session;  put  it comes back.
+ *   A key has one struct pool_key while the pool lives, with its idle connections, the one
+ *   released last first. All idle ones stand in pool.idle too, the one released first at the front.
+ *
+ * Invariants, which pool_audit() checks
+ *   opened - closed = idle + in use, per key and in all; idle <= size; an idle connection holds no
+ *   buffer and nobody reads from it; each connection has one owner at every moment.
+ *
+ * Life
+ *   dial -> in use -> put? -> idle -> take -> in use ... -> close with a reason, counted once, here.
  */
 
 #include "base/map.h"
@@ -86,8 +90,7 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset);
 
 /*
  * Closes the idle connections of this peer's key that are no younger than `age` allows: those
- * released at `released` or before. For after one of them broke under a request (pool.md section
- * 8).
+ * released at `released` or before. For after one of them broke under a request (docs/reuse.md).
  */
 void pool_close_idle_since(struct pool *pool, const struct peer *peer, struct weir_time released);
 

@@ -24,6 +24,23 @@ static struct weir_time read_deadline(const struct session_h1 *self)
     return loop_deadline(self->wire.stream->loop, limits_of(self)->read_timeout);
 }
 
+/*
+ * NTLM and Negotiate authenticate a connection rather than a request (RFC 4559 section 6): whoever
+ * got it next would speak as that user.
+ */
+static bool binds_connection(const struct fields *fields, enum field_id id)
+{
+    if (!fields_have(fields, id))
+        return false;
+    fields_each (field, fields) {
+        struct weir_slice scheme = slice_of(field->value.at, slice_find(field->value, ' '));
+        if (field->id == id && (slice_equal_nocase(scheme, SLICE("NTLM")) ||
+                                slice_equal_nocase(scheme, SLICE("Negotiate"))))
+            return true;
+    }
+    return false;
+}
+
 static enum weir_err h1_send_head(struct session *session, const struct http_request *request,
                                   const struct http_framing *framing)
 {
@@ -31,6 +48,7 @@ static enum weir_err h1_send_head(struct session *session, const struct http_req
     self->method = request->method;
     self->sent_close = fields_list_has(&request->fields, FIELD_CONNECTION, SLICE("close"));
     self->asked_upgrade = fields_have(&request->fields, FIELD_UPGRADE);
+    self->is_private = binds_connection(&request->fields, FIELD_AUTHORIZATION);
     enum weir_err err = h1_out_request(&self->out, request, framing);
     return err == WEIR_E_LIMIT ? WEIR_E_REQUEST_HEAD_LENGTH : err;
 }
@@ -76,6 +94,7 @@ static enum weir_err take_final_head(struct session_h1 *self, const struct http_
 {
     self->head_received = true;
     self->response_minor = response->minor;
+    self->is_private |= binds_connection(&response->fields, FIELD_WWW_AUTHENTICATE);
     framing_persistence(&response->fields, &self->persistence);
     TRY(want_trailers(self));
     h1_wire_start_body(&self->wire, &self->response_framing, self->trailers);
@@ -151,6 +170,7 @@ static struct keep_facts facts_of(const struct session_h1 *self)
         .sent_close = self->sent_close,
         .response_close = said->close,
         .http10_no_keepalive = used && self->response_minor == 0 && !said->keep_alive,
+        .is_private = self->is_private,
         .has_keepalive_timeout = said->has_timeout,
         .has_keepalive_max = said->has_max,
         .keepalive_timeout_s = said->timeout_s,

@@ -16,6 +16,7 @@ struct session_h1 {
     enum http_method method;
     bool sent_close; /* our request said Connection: close */
     bool asked_upgrade;
+    bool is_private;    /* authentication of the connection itself has passed over it */
     bool head_received; /* a final one */
     uint8_t response_minor;
     struct http_framing response_framing;

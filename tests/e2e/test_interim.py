@@ -95,6 +95,16 @@ def test_103_before_the_answer_to_head(origin, proxy, connect):
     assert client.get().connection == 1
 
 
+def test_103_that_speaks_of_a_body_does_not_say_so_to_the_client(origin, proxy, connect):
+    """RFC 9110 section 8.6: a 1xx has no Content-Length; a client that believes it takes the final
+    response for the body."""
+    lying = b"HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n"
+    origin.at[1, 1] = answer(lying + OK, label=False)
+    response = connect(proxy).get()
+    assert [r.get("content-length") for r in response.interim] == [None]
+    assert response.body == b"hello"
+
+
 def test_http10_clients_get_no_interim_response(origin, proxy, connect):
     origin.default = answer(HINTS + OK, label=False)
     client = connect(proxy)
@@ -188,6 +198,21 @@ def test_upgrade_to_anything_but_websocket_stays_here(origin, proxy, connect):
     client.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "HTTP2-Settings: AAMA")
     assert origin.exchanges[0].get("upgrade") is None
     assert origin.exchanges[0].get("http2-settings") is None
+
+
+@pytest.mark.parametrize("more", ["Upgrade: h2c", "upgrade: websocket, h2c"])
+def test_websocket_is_no_cover_for_another_protocol(origin, proxy, connect, more):
+    client = connect(proxy)
+    client.get("/", "Connection: Upgrade, HTTP2-Settings", "Upgrade: websocket", more)
+    assert not any("h2c" in value for value in origin.exchanges[0].head.all("upgrade"))
+
+
+def test_101_has_no_content_length(origin, proxy, connect):
+    origin.default = answer(b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n"
+                            b"Upgrade: websocket\r\nContent-Length: 5\r\n\r\n")
+    client = connect(proxy)
+    client.send(websocket.UPGRADE)
+    assert client.receive().get("content-length") is None
 
 
 def test_unasked_101_is_502(origin, proxy, connect):

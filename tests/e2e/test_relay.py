@@ -280,3 +280,16 @@ def test_server_that_goes_within_the_upload_is_502(origin, proxy, connect):
     client.close()
     upload.join(10)
     assert len(origin.exchanges) == 1
+
+
+def test_half_closed_client_gets_all_of_a_response_that_has_begun(origin, proxy, connect):
+    """Its end alone says nothing about its reading: what moves is not cut after a second."""
+    go = threading.Event()
+    origin.at[1, 1] = lambda exchange: (
+        exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nfirst"), exchange.hold(go),
+        exchange.send(b"later"))
+    client = connect(proxy)
+    client.send(request())
+    client.half_close()
+    threading.Timer(1.5, go.set).start()  # longer than the grace of one second
+    assert client.receive().body == b"firstlater"

@@ -106,6 +106,29 @@ def test_chunked_body_is_sent_again(origin, warm):
     assert [e.content for e in origin.exchanges[1:]] == [b"hello world"] * 2
 
 
+def test_body_of_many_small_chunks_is_answered(origin, warm):
+    """What is kept of a body takes nothing that its response needs."""
+    client = warm()
+    origin.at[1, 2] = lambda exchange: exchange.respond()
+    client.send(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + chunk(b"x") * 20000 + LAST_CHUNK)
+    response = client.receive()
+    assert (response.status, response.connection) == (200, 1)
+    assert origin.exchanges[1].content == b"x" * 20000
+
+
+@pytest.mark.parametrize("size", [300_000, 900_000])
+def test_body_is_sent_again_from_a_large_buffer(origin, weir, connect, size):
+    proxy = weir(one_upstream(origin.address, upstream={"retry": {"body_buffer": "1MiB"}}))
+    client = connect(proxy)
+    client.get("/warm")
+    origin.at[1, 2] = die("fin")
+    body = bytes(range(250)) * (size // 250)
+    response = client.request("PUT", body=body)
+    assert (response.status, response.connection) == (200, 2)
+    assert origin.exchanges[2].content == body
+
+
 def test_rest_of_a_body_follows_what_is_sent_again(origin, warm):
     """The connection breaks while the client is still sending: what came is sent again, the rest
     follows."""

@@ -166,3 +166,12 @@ def test_nothing_is_left_behind_on_a_unix_socket_path(origin, weir, connect, tmp
         proxy = weir(one_upstream(origin.address, service={"listen": [listen]}))
         assert connect(proxy).get().status == 200
         proxy.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGQUIT])
+def test_signal_of_a_later_version_is_told_and_changes_nothing(origin, proxy, connect, number):
+    client = connect(proxy)
+    assert client.get().status == 200
+    proxy.signal(number)
+    wait_until(lambda: "not supported by this version" in proxy.stderr, 5, "a word about it")
+    assert client.get().status == 200

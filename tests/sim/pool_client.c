@@ -183,7 +183,7 @@ WEIR_SUSPENDS static enum weir_err attempt(struct client *self, enum connector_w
     return err;
 }
 
-/* As a proxy does: pool.md section 8. */
+/* As a proxy does: docs/reuse.md. */
 static bool may_replay(struct client *self, enum weir_err err, unsigned attempts)
 {
     struct session *session = self->session;

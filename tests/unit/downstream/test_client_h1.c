@@ -52,6 +52,37 @@ STAGE_TEST(requests_in_one_go_are_answered_in_order)
     }
 }
 
+static unsigned seen_by_other;
+
+static void look_from_aside(void *argument)
+{
+    (void)argument;
+    seen_by_other = host.requests;
+}
+
+/* Calls for another coroutine and answers without a wait. */
+WEIR_SUSPENDS static void echo_beside_another(void *owner, struct exchange *exchange)
+{
+    host_echo(owner, exchange);
+    if (host.requests == 1)
+        CHECK_OK(co_spawn(&stage.loop.sched, NULL, "other", look_from_aside, NULL, NULL));
+}
+
+STAGE_TEST(between_requests_in_one_go_others_run)
+{
+    host_open(echo_beside_another);
+    seen_by_other = 0;
+    int client = host_client();
+    for (int i = 0; i < 9; i++)
+        raw_send(client, "GET /first HTTP/1.1\r\nHost: h\r\n\r\n");
+    raw_send(client, "GET /last HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK(raw_read(client, "[GET /last ]") > 0);
+    CHECK_EQ(10, host.requests);
+    CHECK_EQ(1, seen_by_other);
+    raw_close(client);
+    host_close();
+}
+
 STAGE_TEST(a_response_says_when_and_no_more_than_it_must)
 {
     host_open(host_echo);

@@ -17,7 +17,7 @@ static unsigned times(const char *text)
 
 /*
  * What is wrong in the middle of a body: nobody knows where the next request begins, so the
- * connection ends (RFC 9112 section 9.5 and contract.md section 4: 400 and close).
+ * connection ends (RFC 9112 section 9.5 and docs/operating.md: 400 and close).
  */
 STAGE_TEST(a_malformed_body_is_answered_with_400_and_the_end)
 {

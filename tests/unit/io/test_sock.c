@@ -255,4 +255,44 @@ TEST(attaching_fails_where_the_kernel_refuses)
     drive(attach_nonsense);
 }
 
+static void count_turns(void *argument)
+{
+    unsigned *turns = argument;
+    ++*turns;
+}
+
+static void receive_and_refill(struct drive *drive)
+{
+    static const char full[IOBUF_BYTES];
+    struct sock sock;
+    struct iobuf *buf = NULL;
+    unsigned turns = 0;
+    int other = attach_one_end(drive, &sock);
+    for (int i = 0; i < 20; i++) {
+        CHECK_EQ(sizeof full, write(other, full, sizeof full));
+        CHECK_OK(sock_recv(&sock, within_s(drive, 5), &buf));
+        CHECK_EQ(sizeof full, iobuf_slice(buf).len);
+        iobuf_give(&drive->loop.bufs, &buf);
+        if (i == 0)
+            CHECK_OK(co_spawn(&drive->loop.sched, NULL, "other", count_turns, &turns, NULL));
+    }
+    CHECK_EQ(1, turns);
+    co_cancel(co_self());
+    enum weir_err err = WEIR_OK;
+    for (int i = 0; i < 20 && !err; i++) {
+        CHECK_EQ(sizeof full, write(other, full, sizeof full));
+        err = sock_recv(&sock, within_s(drive, 5), &buf);
+        iobuf_give(&drive->loop.bufs, &buf);
+    }
+    CHECK_ERR(WEIR_E_CANCELED, err);
+    co_uncancel();
+    sock_close(&sock, false);
+    close(other);
+}
+
+TEST(who_never_has_to_wait_lets_others_run_and_can_be_canceled)
+{
+    drive(receive_and_refill);
+}
+
 CHECK_MAIN

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* contract.md section 3 */
+/* docs/configuration.md */
 #include "proxy/options.h"
 
 #include "tests/check.h"

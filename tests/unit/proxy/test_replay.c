@@ -74,6 +74,28 @@ TEST(over_the_limit_it_is_dropped_for_good)
     close_replay();
 }
 
+/* However the body comes, a buffer's arena is enough for as much as the buffer may hold. */
+TEST(the_arena_is_enough_for_pieces_of_every_size)
+{
+    static const char bytes[32768];
+    static const size_t sizes[] = {1, 7, 2001, 3999, 4000, 4001, 4100, 8191, 8193, 20000, 32768};
+    for (size_t i = 0; i < COUNT_OF(sizes); i++) {
+        uint64_t limit = 256 * 1024;
+        struct http_piece piece = {.slices = {{bytes, sizes[i]}}, .count = 1, .bytes = sizes[i]};
+        open_replay(replay_arena_bytes(limit), limit);
+        while (replay.bytes + piece.bytes <= limit) {
+            replay_keep(&replay, &piece);
+            if (!CHECK(replay.whole))
+                break;
+        }
+        uint64_t kept = 0;
+        for (const struct replay_part *part = replay.first; part; part = part->next)
+            kept += part->bytes.len;
+        CHECK_EQ(replay.bytes, kept);
+        close_replay();
+    }
+}
+
 TEST(a_limit_of_nothing_keeps_only_what_is_empty)
 {
     open_replay(64 * 1024, 0);

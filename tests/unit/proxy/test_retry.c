@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.md section 8, as the complete product of what can be. */
+/* docs/reuse.md, as the complete product of what can be. */
 #include "proxy/retry.h"
 
 #include "base/check.h"
@@ -148,7 +148,7 @@ static struct retry_facts combine(unsigned bits, enum weir_err err, enum http_me
     };
 }
 
-/* pool.md section 8 once more, as conditions and not as a ladder. */
+/* docs/reuse.md once more, as conditions and not as a ladder. */
 static bool may_retry(const struct retry_facts *facts)
 {
     bool provably_not_processed = !facts->connected || !facts->any_sent;

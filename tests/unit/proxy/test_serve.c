@@ -200,7 +200,7 @@ STAGE_TEST(an_endless_row_of_interim_heads_is_not_waited_for)
     front_close();
 }
 
-/* pool.md section 4: what becomes of the upstream connection of the last request. */
+/* docs/reuse.md: what becomes of the upstream connection of the last request. */
 STAGE_TEST(at_the_clients_limit_the_servers_connection_goes_or_stays)
 {
     static const enum at_limit choices[] = {AT_LIMIT_CLOSE, AT_LIMIT_KEEP};

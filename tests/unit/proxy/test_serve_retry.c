@@ -134,7 +134,7 @@ STAGE_TEST(once_a_byte_has_come_nothing_is_sent_again)
     front_close();
 }
 
-/* pool.md section 8: those that rested as long as the broken one go too. */
+/* docs/reuse.md: those that rested as long as the broken one go too. */
 STAGE_TEST(after_a_break_the_older_idle_ones_go)
 {
     front_open(1);
@@ -221,6 +221,36 @@ STAGE_TEST(half_a_body_is_sent_again_and_the_rest_follows)
     CHECK(raw_read(client, "hello") > 0);
     STAGE_UNTIL(front.logged == 2);
     CHECK_EQ(2, front.record.attempts);
+    raw_close(client);
+    raw_close(second);
+    front_close();
+}
+
+/* Accepts the moment somebody has connected, in the very turn. */
+WEIR_SUSPENDS static int accept_at_once(void)
+{
+    int descriptor;
+    do {
+        (void)!co_yield ();
+        descriptor = accept4(front.servers[0].descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (descriptor < 0 && weir_time_before(loop_now(&stage.loop), stage.patient_until));
+    CHECK(descriptor >= 0);
+    return descriptor;
+}
+
+/* An answer that is there before the request drops the buffer; what was kept goes even so. */
+STAGE_TEST(a_server_that_answers_unasked_gets_no_other_body)
+{
+    front_open(1);
+    int client = front_client();
+    int server = front_warm(client);
+    raw_send(client, "PUT / HTTP/1.1\r\nHost: h\r\n" CHUNKED "\r\n5\r\nhello\r\n0\r\n\r\n");
+    break_after_reading(server, "0\r\n\r\n");
+    int second = accept_at_once();
+    raw_send(second, FRONT_OK);
+    CHECK(raw_read(second, "0\r\n\r\n") > 0);
+    CHECK(raw_has("hello"));
+    CHECK(raw_read(client, "hello") > 0);
     raw_close(client);
     raw_close(second);
     front_close();

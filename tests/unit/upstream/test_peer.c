@@ -5,7 +5,7 @@
 
 #include "tests/check.h"
 
-/* contract.md section 3 */
+/* docs/configuration.md */
 TEST(defaults_are_those_of_the_contract)
 {
     struct peer_options options;

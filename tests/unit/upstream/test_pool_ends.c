@@ -165,7 +165,7 @@ STAGE_TEST(all_dead_at_checkout_means_none)
     rig_close();
 }
 
-/* It was looked at in this very turn; the kernel is not asked again (pool.md section 3). */
+/* It was looked at in this very turn; the kernel is not asked again (docs/reuse.md). */
 STAGE_TEST(the_look_is_left_out_in_the_turn_of_the_release)
 {
     rig_open(8);

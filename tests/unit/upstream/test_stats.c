@@ -43,7 +43,7 @@ TEST(names_are_labels_and_unique)
     check_names(result_of, RETRY_RESULT_COUNT);
 }
 
-/* contract.md section 6: these names are fixed for users, so a row may come but none may change. */
+/* docs/operating.md: these names are fixed for users, so a row may come but none may change. */
 TEST(close_reasons_are_those_of_the_contract)
 {
     static const char *const contract[] = {
