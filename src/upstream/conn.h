@@ -15,6 +15,8 @@
 struct pool;
 struct pool_key;
 
+enum { CONN_MAGIC = 0xc0991dd1 };
+
 enum conn_state { CONN_IN_USE, CONN_IDLE };
 
 struct conn {

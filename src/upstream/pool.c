@@ -2,13 +2,11 @@
 #include "upstream/pool.h"
 
 #include "base/check.h"
-#include "base/log.h"
 #include "upstream/dial.h"
+#include "upstream/idle.h"
 #include "upstream/session_h1.h"
 
 #include <stdlib.h>
-
-enum { CONN_MAGIC = 0xc0991dd1 };
 
 static _Atomic uint64_t next_conn_id = 1;
 
@@ -80,18 +78,6 @@ static struct pool_key *find_or_add_key(struct pool *pool, const struct peer *pe
     return key;
 }
 
-static void leave_idle(struct conn *conn)
-{
-    must(conn->state == CONN_IDLE);
-    loop_timer_disarm(conn->pool->loop, &conn->rest);
-    stream_watch(conn->stream, NULL, NULL);
-    list_remove(&conn->key_link);
-    list_remove(&conn->idle_link);
-    conn->pool->idle_count--;
-    conn->key->idle_count--;
-    stat_sub(&conn_stats(conn)->idle, 1);
-}
-
 static void enter_use(struct conn *conn)
 {
     conn->state = CONN_IN_USE;
@@ -117,7 +103,7 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset)
     struct pool *pool = closing->pool;
     must(closing->magic == CONN_MAGIC);
     if (closing->state == CONN_IDLE)
-        leave_idle(closing);
+        idle_leave(closing);
     else
         leave_use(closing);
     list_remove(&closing->all_link);
@@ -127,55 +113,6 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset)
     stream_close(&closing->stream, reset);
     closing->magic = 0;
     slab_free(&pool->conn_slab, closing);
-}
-
-void pool_note_unexpected(const struct conn *conn, enum data_place place, struct weir_slice bytes)
-{
-    char text[LOG_ESCAPED_SIZE];
-    stat_add(&conn_stats(conn)->unexpected_data[place], 1);
-    LOG_LIMITED(LOG_WARN, "upstream %s: %s: unexpected data at %s on connection %llu: \"%s\"",
-                conn->peer->options.upstream, conn->peer->address_text, data_place_name(place),
-                (unsigned long long)conn->id, log_escape(bytes, text));
-}
-
-/*
- * Looks at a connection that nobody reads from. False, with the reason, when it must be closed.
- * `ask`: whether the kernel is asked although it announced nothing.
- */
-static bool is_alive(struct conn *conn, bool ask, enum data_place place,
-                     enum close_reason *ret_reason)
-{
-    struct iobuf *buf = NULL;
-    switch (stream_look(conn->stream, ask, &buf)) {
-    case STREAM_QUIET:
-        return true;
-    case STREAM_BYTES:
-        pool_note_unexpected(conn, place, iobuf_slice(buf));
-        iobuf_give(&conn->pool->loop->bufs, &buf);
-        *ret_reason = CLOSE_UNEXPECTED_DATA;
-        return false;
-    case STREAM_ENDED:
-        *ret_reason = CLOSE_PEER_CLOSED;
-        return false;
-    default:
-        *ret_reason = CLOSE_PEER_RESET;
-        return false;
-    }
-}
-
-static void on_idle_event(struct stream *stream, void *owner)
-{
-    struct conn *conn = owner;
-    enum close_reason reason;
-    must(conn->magic == CONN_MAGIC && conn->stream == stream);
-    if (!is_alive(conn, false, PLACE_IDLE, &reason))
-        pool_close(&conn, reason, false);
-}
-
-static void on_rested(struct timer *timer)
-{
-    struct conn *conn = container_of(timer, struct conn, rest);
-    pool_close(&conn, conn->rest_ends_by, false);
 }
 
 /* +- 10 %, so that connections that were opened together do not end together. */
@@ -202,10 +139,8 @@ static enum weir_err conn_open(struct pool *pool, struct pool_key *key, const st
     conn->peer = peer;
     conn->stream = *stream;
     *stream = NULL;
-    list_init(&conn->key_link);
-    list_init(&conn->idle_link);
     list_push_back(&pool->conns, &conn->all_link);
-    timer_init(&conn->rest, on_rested);
+    idle_init(conn);
     conn->born = loop_now(pool->loop);
     conn->max_age = jittered(&pool->rand, peer->options.limits.max_connection_age);
     pool->opened_count++;
@@ -241,18 +176,6 @@ enum weir_err pool_dial(struct pool *pool, const struct peer *peer, struct weir_
     return err;
 }
 
-/* The look at checkout; what was released in this very turn was looked at in it. */
-static bool passes_checkout(struct conn *conn, enum close_reason *ret_reason)
-{
-    struct loop *loop = conn->pool->loop;
-    if (weir_time_between(conn->born, loop_now(loop)).ns >= conn->max_age.ns) {
-        *ret_reason = CLOSE_MAX_AGE;
-        return false;
-    }
-    bool ask = conn->released_turn != loop->turn;
-    return is_alive(conn, ask, PLACE_CHECKOUT, ret_reason);
-}
-
 struct conn *pool_take(struct pool *pool, const struct peer *peer)
 {
     struct pool_key *key = find_key(pool, peer);
@@ -262,11 +185,11 @@ struct conn *pool_take(struct pool *pool, const struct peer *peer)
         struct conn *conn = container_of(link, struct conn, key_link);
         enum close_reason reason;
         must(conn->magic == CONN_MAGIC && key_equal(&conn->key->key, &peer->key));
-        if (!passes_checkout(conn, &reason)) {
+        if (!idle_passes_checkout(conn, &reason)) {
             pool_close(&conn, reason, false);
             continue;
         }
-        leave_idle(conn);
+        idle_leave(conn);
         /* An equal key may stand in another upstream too: from here on that one counts it. */
         conn->peer = peer;
         enter_use(conn);
@@ -276,35 +199,6 @@ struct conn *pool_take(struct pool *pool, const struct peer *peer)
         return conn;
     }
     return NULL;
-}
-
-static void evict_over_size(struct pool *pool)
-{
-    while (pool->idle_count > pool->size) {
-        struct conn *oldest = container_of(list_first(&pool->idle), struct conn, idle_link);
-        pool_close(&oldest, CLOSE_EVICTED, false);
-    }
-}
-
-static void park(struct conn *conn, struct weir_span rest)
-{
-    struct pool *pool = conn->pool;
-    struct weir_time now = loop_now(pool->loop);
-    struct weir_span left = weir_span_ns(conn->max_age.ns - weir_time_between(conn->born, now).ns);
-    bool age_first = !weir_span_is_forever(conn->max_age) && left.ns < rest.ns;
-    leave_use(conn);
-    conn->state = CONN_IDLE;
-    conn->released = now;
-    conn->released_turn = pool->loop->turn;
-    conn->rest_ends_by = age_first ? CLOSE_MAX_AGE : CLOSE_IDLE_TIMEOUT;
-    loop_timer_arm(pool->loop, &conn->rest, age_first ? left : rest);
-    stream_watch(conn->stream, on_idle_event, conn);
-    list_push_front(&conn->key->idle, &conn->key_link);
-    list_push_back(&pool->idle, &conn->idle_link);
-    pool->idle_count++;
-    conn->key->idle_count++;
-    stat_add(&conn_stats(conn)->idle, 1);
-    evict_over_size(pool);
 }
 
 static enum close_reason close_reason_of(enum keep keep)
@@ -344,21 +238,32 @@ static void add_pool_facts(const struct conn *conn, struct keep_facts *facts)
     facts->pool_size = pool->size;
 }
 
+static void evict_over_size(struct pool *pool)
+{
+    while (pool->idle_count > pool->size) {
+        struct conn *oldest = container_of(list_first(&pool->idle), struct conn, idle_link);
+        pool_close(&oldest, CLOSE_EVICTED, false);
+    }
+}
+
 void pool_put(struct conn **conn, struct keep_facts *facts)
 {
     struct conn *released = *conn;
+    struct pool *pool = released->pool;
     *conn = NULL;
     add_pool_facts(released, facts);
     enum keep keep = keep_decide(facts);
     enum close_reason reason = CLOSE_NOT_REUSABLE;
-    if (keep == KEEP && !is_alive(released, false, PLACE_RELEASE, &reason)) {
+    if (keep == KEEP && !idle_is_alive(released, false, PLACE_RELEASE, &reason)) {
         keep = reason == CLOSE_UNEXPECTED_DATA ? KEEP_NOT_UNEXPECTED_DATA : KEEP_NOT_CLOSED;
         stat_add(&conn_stats(released)->not_kept[keep], 1);
         pool_close(&released, reason, false);
         return;
     }
     if (keep == KEEP) {
-        park(released, keep_rest(facts));
+        leave_use(released);
+        idle_enter(released, keep_rest(facts));
+        evict_over_size(pool);
         return;
     }
     stat_add(&conn_stats(released)->not_kept[keep], 1);

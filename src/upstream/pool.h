@@ -12,11 +12,11 @@
  *   released last first. All idle ones stand in pool.idle too, the one released first at the front.
  *
  * Invariants, which pool_audit() checks
- *   opened - closed = idle + in use, per key and in all; idle <= size; an idle connection holds no
- *   buffer and nobody reads from it; each connection has one owner at every moment.
+ *   opened - closed = idle + in use, per key and in all; idle <= size; an idle connection holds
+ *   no buffer and nobody reads from it; each connection has one owner at every moment.
  *
  * Life
- *   dial -> in use -> put? -> idle -> take -> in use ... -> close with a reason, counted once, here.
+ *   dial -> in use -> put? -> idle -> take -> in use ... -> close, with a reason, counted once
  */
 
 #include "base/map.h"
@@ -93,9 +93,6 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset);
  * released at `released` or before. For after one of them broke under a request (docs/reuse.md).
  */
 void pool_close_idle_since(struct pool *pool, const struct peer *peer, struct weir_time released);
-
-/* Bytes that nobody had asked for: counted by place, logged escaped. */
-void pool_note_unexpected(const struct conn *conn, enum data_place place, struct weir_slice bytes);
 
 /* Checks every invariant by walking over everything. */
 void pool_audit(const struct pool *pool);

@@ -2,6 +2,7 @@
 #include "upstream/session_h1.h"
 
 #include "base/check.h"
+#include "upstream/idle.h"
 #include "upstream/pool.h"
 
 static struct session_h1 *of(struct session *session)
@@ -186,7 +187,7 @@ static void h1_release(struct session *session, bool keep)
     struct keep_facts facts = facts_of(self);
     facts.at_limit = !keep;
     if (facts.excess_body && self->head_received && !facts.response_incomplete)
-        pool_note_unexpected(conn, PLACE_RELEASE, h1_wire_bytes(&self->wire));
+        idle_note_unexpected(conn, PLACE_RELEASE, h1_wire_bytes(&self->wire));
     h1_wire_fini(&self->wire);
     h1_out_fini(&self->out);
     slab_free(&pool->trailer_slab, self->trailers);

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_IDLE_H
+#define UPSTREAM_IDLE_H
+
+/*
+ * Connections at rest: no coroutine, no buffer, a watch on the stream and a timer. What ends their
+ * rest by itself (the server's end, bytes, time) closes them here; for the rest see pool.h.
+ */
+
+#include "upstream/conn.h"
+
+/* Once for each connection, before it rests for the first time. */
+void idle_init(struct conn *conn);
+
+/* Lays a connection to rest for at most `rest`: its key's first to be taken, the pool's last. */
+void idle_enter(struct conn *conn, struct weir_span rest);
+void idle_leave(struct conn *conn);
+
+/*
+ * Looks at a connection that nobody reads from. False, with the reason, when it must be closed.
+ * `ask`: whether the kernel is asked although it announced nothing.
+ */
+bool idle_is_alive(struct conn *conn, bool ask, enum data_place place,
+                   enum close_reason *ret_reason);
+
+/* The look at checkout; what was released in this very turn was looked at in it. */
+bool idle_passes_checkout(struct conn *conn, enum close_reason *ret_reason);
+
+/* Bytes that nobody had asked for: counted by place, logged escaped. */
+void idle_note_unexpected(const struct conn *conn, enum data_place place, struct weir_slice bytes);
+
+#endif
