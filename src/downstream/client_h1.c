@@ -78,16 +78,15 @@ WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct exchange *exchange,
     return note_piece(exchange, err, ret_piece);
 }
 
-static enum weir_err add_date(struct exchange *exchange, struct fields *fields)
+/* RFC 9110 section 6.6.1: who passes a response on without Date adds it. Written once a second. */
+static struct weir_slice date_now(struct downstream *downstream)
 {
-    if (fields_have(fields, FIELD_DATE))
-        return WEIR_OK;
-    char *date = arena_alloc(&exchange->arena, CLOCK_HTTP_DATE_SIZE);
-    if (!date)
-        return WEIR_E_NO_MEMORY;
-    clock_http_date(clock_wall_ms(), date);
-    fields_add_known(fields, FIELD_DATE, slice_of(date, CLOCK_HTTP_DATE_SIZE - 1));
-    return WEIR_OK;
+    int64_t wall_ms = clock_wall_ms();
+    if (downstream->date_s != wall_ms / 1000) {
+        downstream->date_s = wall_ms / 1000;
+        clock_http_date(wall_ms, downstream->date);
+    }
+    return slice_of(downstream->date, CLOCK_HTTP_DATE_SIZE - 1);
 }
 
 /* How the body that comes in one framing goes out in another (RFC 9112 section 6). */
@@ -154,7 +153,9 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
     exchange->close |= exchange->awaits_continue;
     struct http_framing mine;
     choose_framing(exchange, response, framing, &mine);
-    TRY(add_date(exchange, &response->fields));
+    if (!fields_have(&response->fields, FIELD_DATE) &&
+        !fields_add_known(&response->fields, FIELD_DATE, date_now(client->downstream)))
+        return WEIR_E_LIMIT;
     if (!add_framing_fields(exchange, &response->fields, &mine))
         return WEIR_E_LIMIT;
     TRY(h1_out_response(&client->out, response, &mine));

@@ -9,6 +9,7 @@
  * then a coroutine serves exchanges until there are no more bytes, and parks it again.
  */
 
+#include "base/clock.h"
 #include "base/slab.h"
 #include "base/stat.h"
 #include "downstream/exchange.h"
@@ -34,6 +35,8 @@ struct downstream {
     stat open;             /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
     bool draining;
+    int64_t date_s; /* the second that `date` tells */
+    char date[CLOCK_HTTP_DATE_SIZE];
 };
 
 void downstream_init(struct downstream *downstream, const struct downstream_options *options);
