@@ -39,7 +39,7 @@ struct access_part {
     struct access_log *log;
     struct ring ring;
     struct access_clock clock;
-    stat dropped; /* lines for which there was no room */
+    stat_count dropped; /* lines for which there was no room */
     char line[ACCESS_LINE_BYTES];
 };
 
@@ -50,7 +50,7 @@ struct access_log {
     sem_t bell;
     _Atomic bool rung, asleep, closing;
     struct weir_time closing_ends; /* set before `closing` */
-    stat lost;                     /* lines that could not be written */
+    stat_count lost;               /* lines that could not be written */
     unsigned part_count;
     struct access_part *parts;
 };

@@ -91,7 +91,7 @@ static uint64_t sum(const struct page *page, size_t more)
     uint64_t total = 0;
     for (unsigned i = 0; i < page->program->worker_count; i++) {
         const char *counters = counters_of(page, &page->program->workers[i]);
-        total += stat_read((const stat *)(const void *)(counters + page->row->offset + more));
+        total += stat_read((const stat_count *)(const void *)(counters + page->row->offset + more));
     }
     return total;
 }
@@ -115,7 +115,7 @@ static void print_histogram(const struct page *page)
         char bound[24] = "+Inf";
         if (i < HISTOGRAM_BUCKETS - 1)
             snprintf(bound, sizeof bound, "%g", histogram_bounds_us[i] / 1e6);
-        count += sum(page, offsetof(struct histogram, counts) + i * sizeof(stat));
+        count += sum(page, offsetof(struct histogram, counts) + i * sizeof(stat_count));
         print_buckets(page, bound, count);
     }
     uint64_t us = sum(page, offsetof(struct histogram, sum_us));
@@ -134,7 +134,7 @@ static void print_array(const struct page *page, const char *label_name,
 {
     for (unsigned i = first; i < end; i++) {
         const struct label label = {label_name, name_of(i)};
-        print_sample(page, &label, 1, sum(page, i * sizeof(stat)));
+        print_sample(page, &label, 1, sum(page, i * sizeof(stat_count)));
     }
 }
 
@@ -143,7 +143,7 @@ static void print_by_status(const struct page *page)
     for (unsigned i = 0; i < STATUS_MAX; i++) {
         char code[12];
         const struct label label = {"code", code};
-        uint64_t count = sum(page, i * sizeof(stat));
+        uint64_t count = sum(page, i * sizeof(stat_count));
         snprintf(code, sizeof code, "%u", i);
         if (count > 0)
             print_sample(page, &label, 1, count);
@@ -154,7 +154,7 @@ static void print_by_error(const struct page *page)
 {
     for (unsigned i = 0; i < WEIR_E_COUNT; i++) {
         const struct label label = {"reason", weir_err_name((enum weir_err)i)};
-        uint64_t count = sum(page, i * sizeof(stat));
+        uint64_t count = sum(page, i * sizeof(stat_count));
         if (count > 0)
             print_sample(page, &label, 1, count);
     }
@@ -167,7 +167,7 @@ static void print_by_retry(const struct page *page)
             {"reason", weir_err_name((enum weir_err)(i / RETRY_RESULT_COUNT))},
             {"result", retry_result_name((enum retry_result)(i % RETRY_RESULT_COUNT))},
         };
-        uint64_t count = sum(page, i * sizeof(stat));
+        uint64_t count = sum(page, i * sizeof(stat_count));
         if (count > 0)
             print_sample(page, labels, 2, count);
     }

@@ -12,21 +12,21 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-typedef _Atomic uint64_t stat;
+typedef _Atomic uint64_t stat_count;
 
-static inline void stat_add(stat *counter, uint64_t amount)
+static inline void stat_add(stat_count *counter, uint64_t amount)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, value + amount, memory_order_relaxed);
 }
 
-static inline void stat_sub(stat *counter, uint64_t amount)
+static inline void stat_sub(stat_count *counter, uint64_t amount)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, value - amount, memory_order_relaxed);
 }
 
-static inline uint64_t stat_read(const stat *counter)
+static inline uint64_t stat_read(const stat_count *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);
 }
@@ -37,8 +37,8 @@ enum { HISTOGRAM_BUCKETS = 20 };
 extern const uint32_t histogram_bounds_us[HISTOGRAM_BUCKETS - 1];
 
 struct histogram {
-    stat counts[HISTOGRAM_BUCKETS]; /* each bucket alone, not summed up */
-    stat sum_us;
+    stat_count counts[HISTOGRAM_BUCKETS]; /* each bucket alone, not summed up */
+    stat_count sum_us;
 };
 
 void histogram_add(struct histogram *histogram, struct weir_span value);

@@ -32,7 +32,7 @@ struct downstream {
     void *owner;
     struct list clients;
     struct slab client_slab;
-    stat open;             /* connections now: a gauge */
+    stat_count open;       /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
     bool draining;
     int64_t date_s; /* the second that `date` tells */

@@ -3,24 +3,23 @@
 #define IO_BACKEND_H
 
 /*
- * The world behind a worker: network and clock, as a vtable. epoll and (with the next step)
- * io_uring stand for the kernel, sim for a network in memory with a clock of its own.
+ * The world behind a worker: network and clock, as a vtable. epoll and io_uring stand for the
+ * kernel, sim for a network in memory with a clock of its own.
  *
- * The shape is io_uring's, because readiness can play completion but not the other way round:
- *
- *   receiving  lends a buffer. recv() gives bytes that are there and otherwise answers
- * WEIR_E_AGAIN-like IO_NOTHING; from then on the socket is armed, and when something comes the
- * reader is woken or the watch called. sending    takes slices that stay put until the send is
- * done; the sender is woken then. watching   is an armed receive with nobody waiting: it costs no
- * buffer and no system call.
+ * The shape is io_uring's, because readiness can play completion but not the other way round.
+ * Receiving lends a buffer: recv() gives bytes that are there and answers IO_NOTHING otherwise;
+ * from then on the socket is armed, and when something comes the reader is woken or the watch is
+ * called. Sending takes slices that stay put until the send is done; the sender is woken then.
+ * Watching is an armed receive with nobody waiting: it costs no buffer and no system call.
  *
  * Calls that take a struct sock are made on the worker that owns it.
  */
 
 #include "io/addr.h"
+#include "base/stat.h"
 #include "io/iobuf.h"
-#include <weir/time.h>
 
+#include <sys/socket.h>
 #include <sys/uio.h>
 
 struct backend;
@@ -45,6 +44,35 @@ struct send_op {
     size_t sent_bytes;
     enum weir_err result;
     bool done;
+    struct msghdr message; /* io_uring's; set by it alone */
+};
+
+/* A connection on its way from one worker to another: between sock_detach() and sock_adopt(). */
+struct detached {
+    int descriptor;
+    struct iobuf *received; /* what had come and nobody had read, oldest first */
+    enum io_got end;        /* IO_EOF or IO_RESET after that; else IO_NOTHING */
+    bool done;              /* the old worker's backend holds nothing of it any more */
+};
+
+/* How much io_uring sets up; 0: its own choice. Others take no notice. */
+struct io_sizes {
+    unsigned submissions, completions; /* entries of the two queues */
+    unsigned buffers, buffers_max;     /* ready for what comes: at first, and grown */
+};
+
+/* What ran out, how often. Nothing is lost by it, but time. */
+enum io_shortage {
+    SHORT_OF_BUFFERS,
+    SHORT_OF_COMPLETIONS,
+    SHORT_OF_SUBMISSIONS,
+    SHORT_OF_DESCRIPTORS, /* accepting rests a moment */
+    IO_SHORTAGES,
+};
+
+struct io_stats {
+    stat_count shortages[IO_SHORTAGES];
+    stat_count buffers_ready; /* that the kernel has, to receive into */
 };
 
 struct dial_options {
@@ -61,7 +89,8 @@ struct listen_options {
 struct backend_ops {
     const char *name;
 
-    enum weir_err (*open)(struct loop *loop, struct backend **ret_backend);
+    enum weir_err (*open)(struct loop *loop, const struct io_sizes *sizes,
+                          struct backend **ret_backend);
     void (*close)(struct backend **backend);
 
     struct weir_time (*now)(struct backend *backend);
@@ -87,7 +116,7 @@ struct backend_ops {
     enum weir_err (*attach)(struct backend *backend, struct sock *sock);
 
     enum io_got (*recv)(struct sock *sock, struct iobuf **ret_buf);
-    /* As recv(), but asks the kernel even where nothing was announced: the look at checkout. */
+    /* As recv(), but does not rely on what was announced: the look at checkout. */
     enum io_got (*look)(struct sock *sock, struct iobuf **ret_buf);
     /* Tries at once; op->done tells whether it is over. Else sock->writer is woken when it is. */
     void (*send)(struct sock *sock, struct send_op *op);
@@ -97,6 +126,11 @@ struct backend_ops {
     void (*shut)(struct sock *sock);
     /* The address of the other end. */
     enum weir_err (*peer)(struct sock *sock, struct addr *ret_addr);
+    /*
+     * Takes it from this worker: whatever still came joins sock->received, and when what->done is
+     * true the descriptor is nobody's. Else sock->writer is woken when it is.
+     */
+    void (*detach)(struct sock *sock, struct detached *what);
     /* Ends it: with a FIN, or with a reset when `reset` (so that the peer sees a cut). */
     void (*close_sock)(struct sock *sock, bool reset);
     /* Ends a descriptor that no worker has attached. */
@@ -104,5 +138,6 @@ struct backend_ops {
 };
 
 extern const struct backend_ops epoll_ops;
+extern const struct backend_ops uring_ops;
 
 #endif

@@ -41,8 +41,10 @@ struct listener_part {
     struct sock *sock;
 };
 
-static enum weir_err epoll_open(struct loop *loop, struct backend **ret_backend)
+static enum weir_err epoll_open(struct loop *loop, const struct io_sizes *sizes,
+                                struct backend **ret_backend)
 {
+    (void)sizes;
     struct backend *backend = calloc(1, sizeof *backend);
     if (!backend)
         return WEIR_E_NO_MEMORY;
@@ -204,8 +206,10 @@ static void accept_some(struct sock *listener)
         struct addr from;
         int descriptor;
         enum weir_err err = kernel_accept(listener->descriptor, &descriptor, &from);
-        if (err == WEIR_E_NO_DESCRIPTORS)
+        if (err == WEIR_E_NO_DESCRIPTORS) {
+            stat_add(&listener->loop->stats.shortages[SHORT_OF_DESCRIPTORS], 1);
             rest(listener);
+        }
         if (err)
             return;
         listener->accepted(listener, descriptor, &from);
@@ -303,6 +307,14 @@ static void forget_events(struct backend *backend, const struct sock *sock)
             backend->events[i].data.ptr = NULL;
 }
 
+static void epoll_detach(struct sock *sock, struct detached *what)
+{
+    struct backend *backend = sock->loop->backend;
+    forget_events(backend, sock);
+    epoll_ctl(backend->epoll, EPOLL_CTL_DEL, sock->descriptor, NULL);
+    what->done = true;
+}
+
 static void epoll_close_sock(struct sock *sock, bool reset)
 {
     struct backend *backend = sock->loop->backend;
@@ -343,6 +355,7 @@ const struct backend_ops epoll_ops = {
     .send_cancel = epoll_send_cancel,
     .shut = epoll_shut,
     .peer = epoll_peer,
+    .detach = epoll_detach,
     .close_sock = epoll_close_sock,
     .close_descriptor = epoll_close_descriptor,
 };

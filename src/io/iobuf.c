@@ -11,12 +11,14 @@ enum { FREE_MAX = 256 };
 
 void iobufs_init(struct iobufs *bufs)
 {
-    *bufs = (struct iobufs){0};
+    bufs->free = NULL;
+    bufs->free_count = 0;
+    atomic_init(&bufs->used_count, 0);
 }
 
 void iobufs_fini(struct iobufs *bufs)
 {
-    must(bufs->used_count == 0);
+    must(stat_read(&bufs->used_count) == 0);
     while (bufs->free) {
         struct iobuf *buf = bufs->free;
         bufs->free = buf->next;
@@ -40,8 +42,7 @@ struct iobuf *iobuf_take(struct iobufs *bufs)
     }
     buf->next = NULL;
     buf->start = buf->end = 0;
-    if (++bufs->used_count > bufs->used_max)
-        bufs->used_max = bufs->used_count;
+    stat_add(&bufs->used_count, 1);
     return buf;
 }
 
@@ -51,8 +52,7 @@ void iobuf_give(struct iobufs *bufs, struct iobuf **buf)
     *buf = NULL;
     if (!given)
         return;
-    must(bufs->used_count > 0);
-    bufs->used_count--;
+    iobuf_leave(bufs);
     if (bufs->free_count >= FREE_MAX) {
         free(given);
         return;
@@ -61,4 +61,15 @@ void iobuf_give(struct iobufs *bufs, struct iobuf **buf)
     given->next = bufs->free;
     bufs->free = given;
     bufs->free_count++;
+}
+
+void iobuf_leave(struct iobufs *bufs)
+{
+    must(stat_read(&bufs->used_count) > 0);
+    stat_sub(&bufs->used_count, 1);
+}
+
+void iobuf_join(struct iobufs *bufs)
+{
+    stat_add(&bufs->used_count, 1);
 }

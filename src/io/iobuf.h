@@ -7,6 +7,7 @@
  * exist, its caller owns it until iobuf_give(). Last given, first taken: it is warm.
  */
 
+#include "base/stat.h"
 #include <weir/slice.h>
 
 #include <stdint.h>
@@ -26,8 +27,7 @@ struct iobuf {
 struct iobufs {
     struct iobuf *free;
     uint32_t free_count;
-    uint32_t used_count;
-    uint32_t used_max; /* the most there ever were in use */
+    stat_count used_count; /* read by other threads too */
 };
 
 void iobufs_init(struct iobufs *bufs);
@@ -38,6 +38,10 @@ void iobufs_fini(struct iobufs *bufs);
 struct iobuf *iobuf_take(struct iobufs *bufs);
 /* Gives *buf back and nulls it; NULL is fine. */
 void iobuf_give(struct iobufs *bufs, struct iobuf **buf);
+
+/* One in use goes to another worker's list; one of another worker's comes to this. */
+void iobuf_leave(struct iobufs *bufs);
+void iobuf_join(struct iobufs *bufs);
 
 static inline struct weir_slice iobuf_slice(const struct iobuf *buf)
 {

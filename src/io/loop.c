@@ -14,7 +14,7 @@ enum weir_err loop_init(struct loop *loop, const struct loop_options *options)
     arena_cache_init(&loop->arenas);
     mailbox_init(&loop->mailbox);
     atomic_init(&loop->stopping, false);
-    TRY(loop->ops->open(loop, &loop->backend));
+    TRY(loop->ops->open(loop, &options->sizes, &loop->backend));
     sched_init(&loop->sched, loop->ops->now(loop->backend),
                options->co_limit ? options->co_limit : CO_LIMIT_DEFAULT);
     return WEIR_OK;

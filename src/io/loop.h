@@ -18,6 +18,7 @@ struct loop {
     const struct backend_ops *ops;
     struct backend *backend;
     struct iobufs bufs;
+    struct io_stats stats;
     struct arena_cache arenas;
     struct mailbox mailbox;
     uint64_t turn;
@@ -32,6 +33,7 @@ struct loop_options {
     const struct backend_ops *ops;
     unsigned worker;
     size_t co_limit; /* coroutines at once; 0: 100 000 */
+    struct io_sizes sizes;
 };
 
 /* Called on the thread that will run it. WEIR_E_NO_MEMORY, _NO_DESCRIPTORS, _IO. */

@@ -11,7 +11,8 @@ enum {
 
 static void sock_init(struct sock *sock, struct loop *loop, int descriptor)
 {
-    *sock = (struct sock){.magic = SOCK_MAGIC, .loop = loop, .descriptor = descriptor};
+    *sock = (struct sock){
+        .magic = SOCK_MAGIC, .loop = loop, .descriptor = descriptor, .end = IO_NOTHING};
 }
 
 static void check_sock(const struct sock *sock)
@@ -51,15 +52,80 @@ enum weir_err sock_dial(struct loop *loop, struct sock *sock, const struct addr 
     return err;
 }
 
+static void drop_received(struct sock *sock)
+{
+    while (sock->received) {
+        struct iobuf *buf = sock->received;
+        sock->received = buf->next;
+        iobuf_give(&sock->loop->bufs, &buf);
+    }
+}
+
+/* Of a sock that no backend has. */
+static void end_unattached(struct sock *sock)
+{
+    drop_received(sock);
+    sock->loop->ops->close_descriptor(sock->loop->backend, sock->descriptor);
+    sock->magic = 0;
+}
+
 enum weir_err sock_attach(struct loop *loop, struct sock *sock, int descriptor)
 {
     sock_init(sock, loop, descriptor);
     enum weir_err err = loop->ops->attach(loop->backend, sock);
-    if (err) {
-        loop->ops->close_descriptor(loop->backend, descriptor);
-        sock->magic = 0;
-    }
+    if (err)
+        end_unattached(sock);
     return err;
+}
+
+void sock_detach(struct sock *sock, struct detached *ret_what)
+{
+    check_sock(sock);
+    must(!sock->reader && !sock->writer);
+    struct iobufs *bufs = &sock->loop->bufs;
+    *ret_what = (struct detached){.descriptor = sock->descriptor};
+    sock->watch = NULL;
+    sock->loop->ops->detach(sock, ret_what);
+    sock->writer = co_self();
+    while (!ret_what->done)
+        co_wait_firm();
+    ret_what->received = sock->received;
+    ret_what->end = sock->end;
+    for (struct iobuf *buf = sock->received; buf; buf = buf->next)
+        iobuf_leave(bufs);
+    sock->magic = 0;
+}
+
+/* Its bytes become this worker's. */
+static void receive_detached(struct sock *sock, struct detached *what)
+{
+    struct iobuf *next;
+    for (struct iobuf *buf = what->received; buf; buf = next) {
+        next = buf->next;
+        iobuf_join(&sock->loop->bufs);
+        sock_keep(sock, buf);
+    }
+    what->received = NULL;
+    if (what->end != IO_NOTHING)
+        sock_keep_end(sock, what->end);
+}
+
+enum weir_err sock_adopt(struct loop *loop, struct sock *sock, struct detached *what)
+{
+    sock_init(sock, loop, what->descriptor);
+    receive_detached(sock, what);
+    enum weir_err err = loop->ops->attach(loop->backend, sock);
+    if (err)
+        end_unattached(sock);
+    return err;
+}
+
+void sock_drop(struct loop *loop, struct detached *what)
+{
+    struct sock sock;
+    sock_init(&sock, loop, what->descriptor);
+    receive_detached(&sock, what);
+    end_unattached(&sock);
 }
 
 static enum weir_err err_of(enum io_got got)
@@ -96,13 +162,26 @@ WEIR_SUSPENDS static enum weir_err take_turns(struct sock *sock)
     return err;
 }
 
+/* What waits comes first, then the backend is asked, by its recv() or its look(). */
+static enum io_got next_of(struct sock *sock, enum io_got (*ask)(struct sock *, struct iobuf **),
+                           struct iobuf **ret_buf)
+{
+    struct iobuf *buf = sock->received;
+    if (!buf)
+        return sock->end == IO_NOTHING ? ask(sock, ret_buf) : sock->end;
+    sock->received = buf->next;
+    buf->next = NULL;
+    *ret_buf = buf;
+    return IO_BYTES;
+}
+
 enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iobuf **ret_buf)
 {
     check_sock(sock);
     must(!sock->reader);
     TRY(take_turns(sock));
     for (;;) {
-        enum io_got got = sock->loop->ops->recv(sock, ret_buf);
+        enum io_got got = next_of(sock, sock->loop->ops->recv, ret_buf);
         if (got != IO_NOTHING)
             return err_of(got);
         sock->reader = co_self();
@@ -115,13 +194,13 @@ enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iob
 enum io_got sock_recv_now(struct sock *sock, struct iobuf **ret_buf)
 {
     check_sock(sock);
-    return sock->loop->ops->recv(sock, ret_buf);
+    return next_of(sock, sock->loop->ops->recv, ret_buf);
 }
 
 enum io_got sock_look(struct sock *sock, struct iobuf **ret_buf)
 {
     check_sock(sock);
-    return sock->loop->ops->look(sock, ret_buf);
+    return next_of(sock, sock->loop->ops->look, ret_buf);
 }
 
 /* Waits for the send that the backend holds; a send that is given up is still waited for. */
@@ -182,8 +261,25 @@ void sock_close(struct sock *sock, bool reset)
     if (sock->magic != SOCK_MAGIC)
         return;
     must(!sock->reader && !sock->writer);
+    drop_received(sock);
     sock->loop->ops->close_sock(sock, reset);
     sock->magic = 0;
+}
+
+void sock_keep(struct sock *sock, struct iobuf *buf)
+{
+    buf->next = NULL;
+    if (sock->received)
+        sock->received_last->next = buf;
+    else
+        sock->received = buf;
+    sock->received_last = buf;
+}
+
+void sock_keep_end(struct sock *sock, enum io_got end)
+{
+    sock->end = end;
+    sock->ended = true;
 }
 
 void sock_notify_readable(struct sock *sock)

@@ -22,7 +22,10 @@ struct sock {
     struct loop *loop;
     void *backend_part; /* sim's and io_uring's own */
     struct co *reader, *writer;
+    struct iobuf *received, *received_last; /* has come and waits to be read */
+    enum io_got end;                        /* what is said after that: nothing, or the end */
     struct send_op *sending;
+    struct detached *detaching;
     sock_watch_fn *watch;
     void *watch_owner;
     sock_accepted_fn *accepted; /* of a listener */
@@ -46,6 +49,17 @@ WEIR_SUSPENDS enum weir_err sock_dial(struct loop *loop, struct sock *sock, cons
 
 /* Takes over a connected descriptor; on an error the descriptor is closed. */
 enum weir_err sock_attach(struct loop *loop, struct sock *sock, int descriptor);
+
+/*
+ * Takes a connection from its worker, to be adopted by another. Nobody may be in a call on it
+ * (checked). Afterwards the sock is closed and the connection is the caller's. Waits for what the
+ * kernel still holds, whatever happens; that takes a turn at most.
+ */
+WEIR_SUSPENDS void sock_detach(struct sock *sock, struct detached *ret_what);
+/* Makes a detached connection this worker's; on an error it is dropped. */
+enum weir_err sock_adopt(struct loop *loop, struct sock *sock, struct detached *what);
+/* Closes a detached connection that nobody adopts. Any loop will do, on its thread. */
+void sock_drop(struct loop *loop, struct detached *what);
 
 /*
  * Waits for bytes. *ret_buf holds at least one and goes back with iobuf_give(&loop->bufs, ...).
@@ -79,6 +93,9 @@ void sock_shut(struct sock *sock);
 /* Nobody may be in a call on it (checked). Harmless on one that is closed or was never opened. */
 void sock_close(struct sock *sock, bool reset);
 
+/* For backends: bytes that wait to be read, and their end. Neither wakes anyone. */
+void sock_keep(struct sock *sock, struct iobuf *buf);
+void sock_keep_end(struct sock *sock, enum io_got end);
 /* For backends: something has come for the reader; something has happened to the send or dial. */
 void sock_notify_readable(struct sock *sock);
 void sock_notify_writable(struct sock *sock);

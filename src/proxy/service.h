@@ -16,7 +16,7 @@
 enum { STATUS_MAX = 600 };
 
 struct service_stats {
-    stat requests[STATUS_MAX]; /* by status; 0: the client went before it got one */
+    stat_count requests[STATUS_MAX]; /* by status; 0: the client went before it got one */
     struct histogram duration;
 };
 

@@ -32,14 +32,14 @@ enum retry_result { RETRY_REPLAYED, RETRY_REFUSED, RETRY_RESULT_COUNT };
 const char *retry_result_name(enum retry_result result);
 
 struct upstream_stats {
-    stat requests[SOURCE_COUNT];
-    stat opened;
-    stat closed[CLOSE_COUNT];
-    stat connect_errors[WEIR_E_COUNT];
-    stat not_kept[KEEP_COUNT];
-    stat unexpected_data[PLACE_COUNT];
-    stat retries[WEIR_E_COUNT][RETRY_RESULT_COUNT];
-    stat idle, in_use, dialling; /* gauges */
+    stat_count requests[SOURCE_COUNT];
+    stat_count opened;
+    stat_count closed[CLOSE_COUNT];
+    stat_count connect_errors[WEIR_E_COUNT];
+    stat_count not_kept[KEEP_COUNT];
+    stat_count unexpected_data[PLACE_COUNT];
+    stat_count retries[WEIR_E_COUNT][RETRY_RESULT_COUNT];
+    stat_count idle, in_use, dialling; /* gauges */
     struct histogram connect;
     struct histogram idle_age; /* at reuse */
 };

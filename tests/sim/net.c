@@ -77,6 +77,12 @@ static enum weir_err sim_peer(struct sock *sock, struct addr *ret_addr)
     return WEIR_OK;
 }
 
+static void sim_detach(struct sock *sock, struct detached *what)
+{
+    end_of(sock)->sock = NULL;
+    what->done = true;
+}
+
 static void sim_close_sock(struct sock *sock, bool reset)
 {
     if (sock->accepted)
@@ -100,8 +106,10 @@ static void sim_close_descriptor(struct backend *backend, int number)
 
 /* Opening and closing. */
 
-static enum weir_err sim_open(struct loop *loop, struct backend **ret_backend)
+static enum weir_err sim_open(struct loop *loop, const struct io_sizes *sizes,
+                              struct backend **ret_backend)
 {
+    (void)sizes;
     struct backend *backend = calloc(1, sizeof *backend);
     must(backend);
     backend->world = container_of(loop->ops, struct sim_world, ops);
@@ -150,6 +158,7 @@ const struct backend_ops sim_ops = {
     .send_cancel = sim_send_cancel,
     .shut = sim_shut,
     .peer = sim_peer,
+    .detach = sim_detach,
     .close_sock = sim_close_sock,
     .close_descriptor = sim_close_descriptor,
 };

@@ -5,7 +5,7 @@
 
 TEST(counters_and_gauges)
 {
-    stat counter = 0;
+    stat_count counter = 0;
     stat_add(&counter, 5);
     stat_add(&counter, 2);
     stat_sub(&counter, 3);

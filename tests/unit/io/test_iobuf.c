@@ -16,7 +16,6 @@ TEST(the_last_given_is_the_first_taken)
     CHECK(!a);
     iobuf_give(&bufs, &b);
     CHECK_EQ(0, bufs.used_count);
-    CHECK_EQ(2, bufs.used_max);
     b = iobuf_take(&bufs);
     a = iobuf_take(&bufs);
     CHECK(b == second && a == first);
@@ -36,7 +35,6 @@ TEST(a_burst_does_not_stay)
     iobufs_init(&bufs);
     for (int i = 0; i < BURST; i++)
         CHECK((taken[i] = iobuf_take(&bufs)) != NULL);
-    CHECK_EQ(BURST, bufs.used_max);
     for (int i = 0; i < BURST; i++)
         iobuf_give(&bufs, &taken[i]);
     CHECK_EQ(0, bufs.used_count);
