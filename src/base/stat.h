@@ -26,6 +26,11 @@ static inline void stat_sub(stat_count *counter, uint64_t amount)
     atomic_store_explicit(counter, value - amount, memory_order_relaxed);
 }
 
+static inline void stat_set(stat_count *gauge, uint64_t value)
+{
+    atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+
 static inline uint64_t stat_read(const stat_count *counter)
 {
     return atomic_load_explicit(counter, memory_order_relaxed);

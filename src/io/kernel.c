@@ -162,41 +162,51 @@ static enum weir_err bind_source(int descriptor, const struct addr *source)
     return WEIR_OK;
 }
 
-static enum weir_err start_connect(int descriptor, const struct addr *addr,
-                                   const struct dial_options *options, bool *ret_connecting)
+static void set_keepalive(int descriptor, const struct dial_options *options)
 {
-    if (!addr_is_local(addr)) {
-        set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
-        if (options->keepalive_idle.ns > 0) {
-            int idle_s = (int)(options->keepalive_idle.ns / 1000000000);
-            int interval_s = (int)(options->keepalive_interval.ns / 1000000000);
-            set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
-            set_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, idle_s ? idle_s : 1);
-            set_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, interval_s ? interval_s : 1);
-            set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
-        }
-        if (options->source.len > 0)
-            TRY(bind_source(descriptor, &options->source));
-    }
-    bool connected = connect(descriptor, &addr->any, addr->len) == 0;
-    if (!connected && errno != EINPROGRESS)
-        return kernel_err(errno);
-    *ret_connecting = !connected;
-    return WEIR_OK;
+    int idle_s = (int)(options->keepalive_idle.ns / 1000000000);
+    int interval_s = (int)(options->keepalive_interval.ns / 1000000000);
+    set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_option(descriptor, IPPROTO_TCP, TCP_KEEPIDLE, idle_s ? idle_s : 1);
+    set_option(descriptor, IPPROTO_TCP, TCP_KEEPINTVL, interval_s ? interval_s : 1);
+    set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
 }
 
-enum weir_err kernel_dial(const struct addr *addr, const struct dial_options *options,
-                          int *ret_descriptor, bool *ret_connecting)
+enum weir_err kernel_dial_socket(const struct addr *addr, const struct dial_options *options,
+                                 int *ret_descriptor)
 {
     int descriptor = open_socket(addr);
     if (descriptor < 0)
         return kernel_err(errno);
-    enum weir_err err = start_connect(descriptor, addr, options, ret_connecting);
+    enum weir_err err = WEIR_OK;
+    if (!addr_is_local(addr)) {
+        set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+        if (options->keepalive_idle.ns > 0)
+            set_keepalive(descriptor, options);
+        if (options->source.len > 0)
+            err = bind_source(descriptor, &options->source);
+    }
     if (err)
         close(descriptor);
     else
         *ret_descriptor = descriptor;
     return err;
+}
+
+enum weir_err kernel_dial(const struct addr *addr, const struct dial_options *options,
+                          int *ret_descriptor, bool *ret_connecting)
+{
+    int descriptor = -1;
+    TRY(kernel_dial_socket(addr, options, &descriptor));
+    bool connected = connect(descriptor, &addr->any, addr->len) == 0;
+    if (!connected && errno != EINPROGRESS) {
+        enum weir_err err = kernel_err(errno);
+        close(descriptor);
+        return err;
+    }
+    *ret_connecting = !connected;
+    *ret_descriptor = descriptor;
+    return WEIR_OK;
 }
 
 enum weir_err kernel_connect_result(int descriptor)
@@ -224,7 +234,7 @@ enum io_got kernel_recv(int descriptor, struct iobuf *buf)
     return errno == EAGAIN ? IO_NOTHING : IO_RESET;
 }
 
-static void advance(struct send_op *op, size_t bytes)
+void send_op_advance(struct send_op *op, size_t bytes)
 {
     op->sent_bytes += bytes;
     while (op->count > 0 && bytes >= op->slices[op->first].iov_len) {
@@ -253,7 +263,7 @@ bool kernel_send(int descriptor, struct send_op *op)
     while (op->count > 0) {
         ssize_t sent = send_some(descriptor, op);
         if (sent >= 0) {
-            advance(op, (size_t)sent);
+            send_op_advance(op, (size_t)sent);
             continue;
         }
         if (errno == EINTR)
@@ -272,12 +282,16 @@ void kernel_shut(int descriptor)
     (void)shutdown(descriptor, SHUT_WR);
 }
 
+void kernel_reset_at_close(int descriptor)
+{
+    /* A linger time of 0 makes close() send a reset. */
+    struct linger now = {.l_onoff = 1, .l_linger = 0};
+    (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+}
+
 void kernel_close(int descriptor, bool reset)
 {
-    if (reset) {
-        /* A linger time of 0 makes close() send a reset: the peer must not take it for an end. */
-        struct linger now = {.l_onoff = 1, .l_linger = 0};
-        (void)setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    }
+    if (reset)
+        kernel_reset_at_close(descriptor);
     close(descriptor);
 }

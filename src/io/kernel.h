@@ -22,6 +22,9 @@ enum weir_err kernel_peer(int descriptor, struct addr *ret_addr);
 /* WEIR_E_TIMEOUT when none waits to be accepted. */
 enum weir_err kernel_accept(int listener, int *ret_descriptor, struct addr *ret_from);
 
+/* A socket that is ready to connect to `addr`. */
+enum weir_err kernel_dial_socket(const struct addr *addr, const struct dial_options *options,
+                                 int *ret_descriptor);
 /* A socket on its way to `addr`, or there already. */
 enum weir_err kernel_dial(const struct addr *addr, const struct dial_options *options,
                           int *ret_descriptor, bool *ret_connecting);
@@ -31,8 +34,12 @@ enum weir_err kernel_connect_result(int descriptor);
 enum io_got kernel_recv(int descriptor, struct iobuf *buf);
 /* Sends and notes what went out; true when all is out or the connection broke (op->result). */
 bool kernel_send(int descriptor, struct send_op *op);
+/* Notes that so many bytes went out. */
+void send_op_advance(struct send_op *op, size_t bytes);
 
 void kernel_shut(int descriptor);
+/* Closing will send a reset: the peer must not take it for an end. */
+void kernel_reset_at_close(int descriptor);
 void kernel_close(int descriptor, bool reset);
 
 #endif

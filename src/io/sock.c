@@ -170,6 +170,7 @@ static enum io_got next_of(struct sock *sock, enum io_got (*ask)(struct sock *, 
     if (!buf)
         return sock->end == IO_NOTHING ? ask(sock, ret_buf) : sock->end;
     sock->received = buf->next;
+    sock->received_count--;
     buf->next = NULL;
     *ret_buf = buf;
     return IO_BYTES;
@@ -274,11 +275,13 @@ void sock_keep(struct sock *sock, struct iobuf *buf)
     else
         sock->received = buf;
     sock->received_last = buf;
+    sock->received_count++;
 }
 
 void sock_keep_end(struct sock *sock, enum io_got end)
 {
-    sock->end = end;
+    if (sock->end == IO_NOTHING)
+        sock->end = end;
     sock->ended = true;
 }
 

@@ -23,7 +23,8 @@ struct sock {
     void *backend_part; /* sim's and io_uring's own */
     struct co *reader, *writer;
     struct iobuf *received, *received_last; /* has come and waits to be read */
-    enum io_got end;                        /* what is said after that: nothing, or the end */
+    unsigned received_count;
+    enum io_got end; /* what is said after that: nothing, or the end */
     struct send_op *sending;
     struct detached *detaching;
     sock_watch_fn *watch;

@@ -79,6 +79,8 @@ HEAP_ALLOWED = {
     "src/base/": "arena, slab, map and buffer are where memory comes from",
     "src/io/iobuf.c": "a worker's buffers: got when there are too few, and kept",
     "src/io/epoll.c": "the backend and its listeners, at start",
+    "src/io/uring.c": "the backend, at start",
+    "src/io/uring_bufs.c": "the ring of buffers, at start",
     "src/upstream/pool.c": "a key, once in the pool's life",
     "src/downstream/listener.c": "a connection on its way to another worker, which frees it",
     "src/proxy/service.c": "a service's own parts, at start",

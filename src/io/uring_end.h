@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef IO_URING_END_H
+#define IO_URING_END_H
+
+/*
+ * What the kernel holds of one socket: at most one operation of each kind. The sock may go at any
+ * time; its end stays until the kernel has given everything back.
+ *
+ * An operation is started or canceled by a bit here first; uring_issue() turns bits into entries
+ * of the submission queue, and keeps those for which there is no room until the next turn.
+ */
+
+#include "base/slab.h"
+#include "io/sock.h"
+#include "io/uring_bufs.h"
+
+enum uring_op {
+    OP_NONE, /* its completion tells nothing: a cancel, a close */
+    OP_ACCEPT,
+    OP_DIAL,
+    OP_RECV,
+    OP_HANGUP, /* a poll for the peer's end, while nothing is received */
+    OP_SEND,
+    OP_WAKE,
+    OP_COUNT,
+};
+
+struct backend {
+    struct loop *loop;
+    struct io_uring ring;
+    struct uring_bufs bufs;
+    struct slab ends;
+    unsigned end_count, sock_count; /* ends, and those of them that a sock still has */
+    struct list starved;            /* ends for whose bits there was no room, or no buffer */
+    struct uring_end *wake, *delivering;
+    int interrupt; /* eventfd */
+    uint64_t interrupts;
+};
+
+struct uring_end {
+    struct backend *backend;
+    struct sock *sock; /* NULL: closed */
+    struct list starved_link;
+    int descriptor;
+    uint8_t to_start, to_cancel; /* bits of operations */
+    uint8_t held, canceled;      /* the kernel has it; and knows that it is to end */
+    bool receiving;              /* what comes is wanted */
+    bool quiet;                  /* just connected: nothing can be there yet */
+    bool to_close;
+    union {
+        struct sockaddr_in6 to; /* of a dial; IPv4 too */
+        struct timer rest;      /* of a listener, when no descriptor could be had */
+    };
+};
+
+static inline uint8_t uring_bit(enum uring_op op)
+{
+    return (uint8_t)(1u << op);
+}
+
+/* What a completion is of. */
+static inline struct uring_end *uring_end_of(const struct io_uring_cqe *completion)
+{
+    return (struct uring_end *)(uintptr_t)(completion->user_data & ~(uint64_t)7);
+}
+static inline enum uring_op uring_op_of(const struct io_uring_cqe *completion)
+{
+    return (enum uring_op)(completion->user_data & 7);
+}
+
+/* WEIR_E_NO_MEMORY. `sock` is NULL for what belongs to the backend itself. */
+enum weir_err uring_end_new(struct backend *backend, struct sock *sock, struct uring_end **ret_end);
+
+/* Has the kernel do it, with the next submission. It must not be doing it already (checked). */
+void uring_start(struct uring_end *end, enum uring_op op);
+/* Ends it, if it runs; its completion tells how it ended. */
+void uring_cancel(struct uring_end *end, enum uring_op op);
+/* The kernel has given an operation back. */
+void uring_returned(struct uring_end *end, enum uring_op op);
+
+/* Nobody has the sock any more: cancels all and closes the descriptor, if it is not -1. */
+void uring_end_close(struct uring_end *end);
+
+/* The kernel holds nothing of it, and nothing waits to be submitted. */
+static inline bool uring_end_is_free(const struct uring_end *end)
+{
+    return !(end->held | end->to_start | end->to_cancel | end->to_close);
+}
+
+/* Nothing is held any more: frees it. */
+void uring_end_free(struct uring_end *end);
+
+/* Tries again what found no room. */
+void uring_issue_starved(struct backend *backend);
+
+#endif
