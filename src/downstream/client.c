@@ -76,7 +76,7 @@ static bool has_more(struct client *client)
     struct iobuf *buf = NULL;
     if (h1_wire_has_bytes(&client->wire))
         return true;
-    switch (stream_look(client->stream, false, &buf)) {
+    switch (stream_look(client->stream, LOOK_TOLD, &buf)) {
     case STREAM_QUIET:
         return false;
     case STREAM_BYTES:

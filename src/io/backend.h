@@ -35,6 +35,13 @@ enum io_got {
     IO_NO_MEMORY,
 };
 
+/* How hard to look for what has come. */
+enum look {
+    LOOK_TOLD,  /* what was announced */
+    LOOK_WELL,  /* beyond that, as far as a backend can afford for every request */
+    LOOK_SURELY /* whatever it costs: what has reached this machine is found */
+};
+
 enum { SEND_SLICES_MAX = 18 };
 
 /* One send, in its sender's frame; the backend may use it until `done`. */
@@ -116,8 +123,8 @@ struct backend_ops {
     enum weir_err (*attach)(struct backend *backend, struct sock *sock);
 
     enum io_got (*recv)(struct sock *sock, struct iobuf **ret_buf);
-    /* As recv(), but does not rely on what was announced: the look at checkout. */
-    enum io_got (*look)(struct sock *sock, struct iobuf **ret_buf);
+    /* As recv(), but does not rely on what was announced: LOOK_WELL, or LOOK_SURELY. */
+    enum io_got (*look)(struct sock *sock, bool surely, struct iobuf **ret_buf);
     /* Tries at once; op->done tells whether it is over. Else sock->writer is woken when it is. */
     void (*send)(struct sock *sock, struct send_op *op);
     /* Gives a send up; it may be done already. The op is the sender's again when op->done. */

@@ -11,8 +11,8 @@
 #include "io/backend.h"
 
 #include "base/check.h"
-#include "base/clock.h"
 #include "io/kernel.h"
+#include "io/kernel_ops.h"
 #include "io/sock.h"
 
 #include <errno.h>
@@ -23,9 +23,6 @@
 #include <unistd.h>
 
 enum { EVENTS_PER_POLL = 256, ACCEPTS_PER_POLL = 64 };
-
-/* How long accepting rests when this process has no descriptor left. */
-#define ACCEPT_REST weir_span_ms(100)
 
 struct backend {
     struct loop *loop;
@@ -70,12 +67,6 @@ static void epoll_close(struct backend **backend)
     close((*backend)->interrupt);
     free(*backend);
     *backend = NULL;
-}
-
-static struct weir_time epoll_now(struct backend *backend)
-{
-    (void)backend;
-    return clock_monotonic();
 }
 
 static void epoll_interrupt(struct backend *backend)
@@ -167,19 +158,6 @@ static enum weir_err add(struct backend *backend, struct sock *sock, uint32_t ev
     return WEIR_OK;
 }
 
-static enum weir_err epoll_listen(struct backend *backend, const struct addr *addr,
-                                  const struct listen_options *options, int *ret_descriptor)
-{
-    (void)backend;
-    return kernel_listen(addr, options, ret_descriptor);
-}
-
-static enum weir_err epoll_bound(struct backend *backend, int descriptor, struct addr *ret_addr)
-{
-    (void)backend;
-    return kernel_bound(descriptor, ret_addr);
-}
-
 /* Level-triggered and exclusive: of the workers that share a listener about one wakes up. */
 static enum weir_err arm_listener(struct sock *listener)
 {
@@ -253,8 +231,9 @@ static enum weir_err epoll_attach(struct backend *backend, struct sock *sock)
     return add(backend, sock, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 }
 
-static enum io_got epoll_look(struct sock *sock, struct iobuf **ret_buf)
+static enum io_got epoll_look(struct sock *sock, bool surely, struct iobuf **ret_buf)
 {
+    (void)surely; /* one system call answers either way */
     struct iobufs *bufs = &sock->loop->bufs;
     struct iobuf *buf = iobuf_take(bufs);
     if (!buf)
@@ -272,7 +251,7 @@ static enum io_got epoll_look(struct sock *sock, struct iobuf **ret_buf)
 
 static enum io_got epoll_recv(struct sock *sock, struct iobuf **ret_buf)
 {
-    return sock->readable ? epoll_look(sock, ret_buf) : IO_NOTHING;
+    return sock->readable ? epoll_look(sock, true, ret_buf) : IO_NOTHING;
 }
 
 static void epoll_send(struct sock *sock, struct send_op *op)
@@ -288,16 +267,6 @@ static void epoll_send_cancel(struct sock *sock, struct send_op *op)
     sock->sending = NULL;
     op->result = WEIR_E_CANCELED;
     op->done = true;
-}
-
-static void epoll_shut(struct sock *sock)
-{
-    kernel_shut(sock->descriptor);
-}
-
-static enum weir_err epoll_peer(struct sock *sock, struct addr *ret_addr)
-{
-    return kernel_peer(sock->descriptor, ret_addr);
 }
 
 static void forget_events(struct backend *backend, const struct sock *sock)
@@ -331,21 +300,15 @@ static void epoll_close_sock(struct sock *sock, bool reset)
     sock->descriptor = -1;
 }
 
-static void epoll_close_descriptor(struct backend *backend, int descriptor)
-{
-    (void)backend;
-    close(descriptor);
-}
-
 const struct backend_ops epoll_ops = {
     .name = "epoll",
     .open = epoll_open,
     .close = epoll_close,
-    .now = epoll_now,
+    .now = kernel_op_now,
     .poll = epoll_poll,
     .interrupt = epoll_interrupt,
-    .listen = epoll_listen,
-    .bound = epoll_bound,
+    .listen = kernel_op_listen,
+    .bound = kernel_op_bound,
     .accept = epoll_accept,
     .dial = epoll_dial,
     .attach = epoll_attach,
@@ -353,9 +316,9 @@ const struct backend_ops epoll_ops = {
     .look = epoll_look,
     .send = epoll_send,
     .send_cancel = epoll_send_cancel,
-    .shut = epoll_shut,
-    .peer = epoll_peer,
+    .shut = kernel_op_shut,
+    .peer = kernel_op_peer,
     .detach = epoll_detach,
     .close_sock = epoll_close_sock,
-    .close_descriptor = epoll_close_descriptor,
+    .close_descriptor = kernel_op_close_descriptor,
 };

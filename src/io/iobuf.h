@@ -39,7 +39,8 @@ struct iobuf *iobuf_take(struct iobufs *bufs);
 /* Gives *buf back and nulls it; NULL is fine. */
 void iobuf_give(struct iobufs *bufs, struct iobuf **buf);
 
-/* One in use goes elsewhere, to another worker or the kernel; one from there comes into use here. */
+/* One in use goes elsewhere, to another worker or the kernel; one from there comes into use here.
+ */
 void iobuf_leave(struct iobufs *bufs);
 void iobuf_join(struct iobufs *bufs);
 

@@ -162,18 +162,31 @@ WEIR_SUSPENDS static enum weir_err take_turns(struct sock *sock)
     return err;
 }
 
-/* What waits comes first, then the backend is asked, by its recv() or its look(). */
-static enum io_got next_of(struct sock *sock, enum io_got (*ask)(struct sock *, struct iobuf **),
-                           struct iobuf **ret_buf)
+/* What waits to be read comes first, and the end after it; false: neither is there. */
+static bool next_received(struct sock *sock, struct iobuf **ret_buf, enum io_got *ret_got)
 {
     struct iobuf *buf = sock->received;
-    if (!buf)
-        return sock->end == IO_NOTHING ? ask(sock, ret_buf) : sock->end;
+    if (!buf) {
+        *ret_got = sock->end;
+        return sock->end != IO_NOTHING;
+    }
     sock->received = buf->next;
     sock->received_count--;
     buf->next = NULL;
     *ret_buf = buf;
-    return IO_BYTES;
+    *ret_got = IO_BYTES;
+    return true;
+}
+
+enum io_got sock_look(struct sock *sock, enum look look, struct iobuf **ret_buf)
+{
+    enum io_got got;
+    check_sock(sock);
+    if (next_received(sock, ret_buf, &got))
+        return got;
+    if (look == LOOK_TOLD)
+        return sock->loop->ops->recv(sock, ret_buf);
+    return sock->loop->ops->look(sock, look == LOOK_SURELY, ret_buf);
 }
 
 enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iobuf **ret_buf)
@@ -182,7 +195,7 @@ enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iob
     must(!sock->reader);
     TRY(take_turns(sock));
     for (;;) {
-        enum io_got got = next_of(sock, sock->loop->ops->recv, ret_buf);
+        enum io_got got = sock_look(sock, LOOK_TOLD, ret_buf);
         if (got != IO_NOTHING)
             return err_of(got);
         sock->reader = co_self();
@@ -190,18 +203,6 @@ enum weir_err sock_recv(struct sock *sock, struct weir_time deadline, struct iob
         sock->reader = NULL;
         TRY(err);
     }
-}
-
-enum io_got sock_recv_now(struct sock *sock, struct iobuf **ret_buf)
-{
-    check_sock(sock);
-    return next_of(sock, sock->loop->ops->recv, ret_buf);
-}
-
-enum io_got sock_look(struct sock *sock, struct iobuf **ret_buf)
-{
-    check_sock(sock);
-    return next_of(sock, sock->loop->ops->look, ret_buf);
 }
 
 /* Waits for the send that the backend holds; a send that is given up is still waited for. */

@@ -69,10 +69,8 @@ void sock_drop(struct loop *loop, struct detached *what);
 WEIR_SUSPENDS enum weir_err sock_recv(struct sock *sock, struct weir_time deadline,
                                       struct iobuf **ret_buf);
 
-/* What is there now, without waiting. sock_recv_now() trusts announcements, sock_look() does not.
- */
-enum io_got sock_recv_now(struct sock *sock, struct iobuf **ret_buf);
-enum io_got sock_look(struct sock *sock, struct iobuf **ret_buf);
+/* What is there now, without waiting. */
+enum io_got sock_look(struct sock *sock, enum look look, struct iobuf **ret_buf);
 
 /*
  * Sends all of the slices (at most SEND_SLICES_MAX); their memory must stay until it returns.

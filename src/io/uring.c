@@ -12,8 +12,8 @@
  * did is a list of completions, delivered by uring_poll(); each names an end and an operation.
  */
 #include "base/check.h"
-#include "base/clock.h"
 #include "io/kernel.h"
+#include "io/kernel_ops.h"
 #include "io/uring_end.h"
 
 #include <errno.h>
@@ -33,9 +33,6 @@ enum {
 
 /* How long a turn may last while something waits for room in a queue, or for memory. */
 #define STARVED_WAIT weir_span_ms(10)
-/* How long accepting rests when this process has no descriptor left. */
-#define ACCEPT_REST weir_span_ms(100)
-
 /* --- Receiving ------------------------------------------------------------------------------- */
 
 static void arm(struct uring_end *end)
@@ -173,14 +170,14 @@ static enum io_got receive_directly(struct sock *sock, struct iobuf **ret_buf)
     return got;
 }
 
-static enum io_got uring_look(struct sock *sock, struct iobuf **ret_buf)
+static enum io_got uring_look(struct sock *sock, bool surely, struct iobuf **ret_buf)
 {
     struct uring_end *end = sock->backend_part;
     take_waiting(end);
     if (sock->received || sock->end != IO_NOTHING)
-        return sock_recv_now(sock, ret_buf);
+        return sock_look(sock, LOOK_TOLD, ret_buf);
     arm(end);
-    return kernel_has_news(end->backend) ? receive_directly(sock, ret_buf) : IO_NOTHING;
+    return surely && kernel_has_news(end->backend) ? receive_directly(sock, ret_buf) : IO_NOTHING;
 }
 
 /* --- Sending --------------------------------------------------------------------------------- */
@@ -225,11 +222,6 @@ static void uring_send_cancel(struct sock *sock, struct send_op *op)
     uring_cancel(end, OP_SEND);
     if (!(end->held & uring_bit(OP_SEND)))
         finish_send(sock, WEIR_E_CANCELED);
-}
-
-static void uring_shut(struct sock *sock)
-{
-    kernel_shut(sock->descriptor);
 }
 
 /* --- Connections come and go ----------------------------------------------------------------- */
@@ -287,11 +279,6 @@ static enum weir_err uring_dial(struct backend *backend, struct sock *sock, cons
     return WEIR_OK;
 }
 
-static enum weir_err uring_peer(struct sock *sock, struct addr *ret_addr)
-{
-    return kernel_peer(sock->descriptor, ret_addr);
-}
-
 static void finish_detach(struct uring_end *end)
 {
     struct sock *sock = end->sock;
@@ -326,26 +313,7 @@ static void uring_close_sock(struct sock *sock, bool reset)
     sock->descriptor = -1;
 }
 
-static void uring_close_descriptor(struct backend *backend, int descriptor)
-{
-    (void)backend;
-    close(descriptor);
-}
-
 /* --- Listening ------------------------------------------------------------------------------- */
-
-static enum weir_err uring_listen(struct backend *backend, const struct addr *addr,
-                                  const struct listen_options *options, int *ret_descriptor)
-{
-    (void)backend;
-    return kernel_listen(addr, options, ret_descriptor);
-}
-
-static enum weir_err uring_bound(struct backend *backend, int descriptor, struct addr *ret_addr)
-{
-    (void)backend;
-    return kernel_bound(descriptor, ret_addr);
-}
 
 static void rest_over(struct timer *timer)
 {
@@ -493,12 +461,6 @@ static void uring_poll(struct backend *backend, struct weir_time until)
     deliver_all(backend);
 }
 
-static struct weir_time uring_now(struct backend *backend)
-{
-    (void)backend;
-    return clock_monotonic();
-}
-
 /* --- The ring -------------------------------------------------------------------------------- */
 
 static unsigned or_else(unsigned wanted, unsigned otherwise)
@@ -593,11 +555,11 @@ const struct backend_ops uring_ops = {
     .name = "io_uring",
     .open = uring_open,
     .close = uring_close,
-    .now = uring_now,
+    .now = kernel_op_now,
     .poll = uring_poll,
     .interrupt = uring_interrupt,
-    .listen = uring_listen,
-    .bound = uring_bound,
+    .listen = kernel_op_listen,
+    .bound = kernel_op_bound,
     .accept = uring_accept,
     .dial = uring_dial,
     .attach = uring_attach,
@@ -605,9 +567,9 @@ const struct backend_ops uring_ops = {
     .look = uring_look,
     .send = uring_send,
     .send_cancel = uring_send_cancel,
-    .shut = uring_shut,
-    .peer = uring_peer,
+    .shut = kernel_op_shut,
+    .peer = kernel_op_peer,
     .detach = uring_detach,
     .close_sock = uring_close_sock,
-    .close_descriptor = uring_close_descriptor,
+    .close_descriptor = kernel_op_close_descriptor,
 };

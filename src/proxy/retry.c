@@ -10,6 +10,12 @@ static enum retry_verdict decide_connecting(const struct retry_facts *facts)
     return facts->attempts < facts->attempts_max ? RETRY_NEXT : RETRY_NOT_ATTEMPTS;
 }
 
+bool retry_may_repeat(const struct retry_facts *facts)
+{
+    return http_method_is_idempotent(facts->method) || facts->has_idempotency_key ||
+           facts->non_idempotent;
+}
+
 enum retry_verdict retry_decide(const struct retry_facts *facts)
 {
     if (facts->head_sent)
@@ -24,9 +30,7 @@ enum retry_verdict retry_decide(const struct retry_facts *facts)
         return RETRY_NOT_FRESH_BROKE;
     if (!facts->body_whole)
         return RETRY_NOT_BODY_GONE;
-    bool safe = !facts->any_sent || http_method_is_idempotent(facts->method) ||
-                facts->has_idempotency_key || facts->non_idempotent;
-    if (!safe)
+    if (facts->any_sent && !retry_may_repeat(facts))
         return RETRY_NOT_IDEMPOTENT;
     /* A stale connection costs no attempt: the next one is fresh, so there is one such try at most.
      */

@@ -38,6 +38,9 @@ struct retry_facts {
     unsigned attempts_max;
 };
 
+/* Whether a request that a server may have processed may be sent again (RFC 9110 section 9.2.2). */
+bool retry_may_repeat(const struct retry_facts *facts);
+
 enum retry_verdict retry_decide(const struct retry_facts *facts);
 
 static inline bool retry_is_allowed(enum retry_verdict verdict)

@@ -103,12 +103,12 @@ static unsigned min_of(unsigned a, unsigned b)
 }
 
 /* Another server is tried only where there is another one. */
-static enum retry_verdict judge(const struct serving *serving, enum weir_err err)
+static struct retry_facts retry_facts(const struct serving *serving, enum weir_err err)
 {
     const struct exchange *exchange = serving->exchange;
     const struct session *session = serving->session;
     const struct retry_options *options = &serving->upstream->options->retry;
-    struct retry_facts facts = {
+    return (struct retry_facts){
         .err = err,
         .connected = serving->connected,
         .head_sent = exchange->head_sent,
@@ -122,7 +122,14 @@ static enum retry_verdict judge(const struct serving *serving, enum weir_err err
         .attempts = serving->connect_retries,
         .attempts_max = min_of(options->attempts, serving->upstream->balance.count - 1),
     };
-    return retry_decide(&facts);
+}
+
+/* A body can be sent again only as far as it is kept. */
+static enum connector_want want_first(const struct serving *serving)
+{
+    struct retry_facts facts = retry_facts(serving, WEIR_OK);
+    bool repeatable = retry_may_repeat(&facts) && !has_body(serving->exchange);
+    return repeatable ? CONNECTOR_ANY : CONNECTOR_SURE;
 }
 
 static void count_retry(struct serving *serving, enum weir_err err, enum retry_verdict verdict)
@@ -142,7 +149,8 @@ static void count_retry(struct serving *serving, enum weir_err err, enum retry_v
 static bool prepare_retry(struct serving *serving, enum weir_err err, enum connector_want *ret_want)
 {
     struct service *service = serving->service;
-    enum retry_verdict verdict = judge(serving, err);
+    struct retry_facts facts = retry_facts(serving, err);
+    enum retry_verdict verdict = retry_decide(&facts);
     count_retry(serving, err, verdict);
     if (!serving->connected && weir_err_retry(err) == WEIR_RETRY_ANYWHERE)
         balance_hold(serving->server,
@@ -153,7 +161,7 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
         serving->connect_retries++;
         serving->server =
             balance_pick(&serving->upstream->balance, loop_now(service->loop), serving->number);
-        *ret_want = CONNECTOR_ANY;
+        *ret_want = want_first(serving);
         return true;
     }
     if (serving->session->story.source == SOURCE_NEW)
@@ -169,7 +177,7 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
 /* Tries until a response head is there. */
 WEIR_SUSPENDS static enum weir_err get_response(struct serving *serving)
 {
-    enum connector_want want = CONNECTOR_ANY;
+    enum connector_want want = want_first(serving);
     for (;;) {
         enum weir_err err = attempt(serving, want);
         if (!err || !prepare_retry(serving, err, &want))

@@ -207,9 +207,9 @@ WEIR_SUSPENDS static enum weir_err pair_send(struct stream *stream, const struct
     return err;
 }
 
-static enum stream_state pair_look(struct stream *stream, bool ask, struct iobuf **ret_buf)
+static enum stream_state pair_look(struct stream *stream, enum look look, struct iobuf **ret_buf)
 {
-    (void)ask; /* nothing here is there and not announced */
+    (void)look; /* nothing here is there and not announced */
     return take(of(stream), ret_buf);
 }
 

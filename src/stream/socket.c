@@ -30,10 +30,9 @@ WEIR_SUSPENDS static enum weir_err socket_send(struct stream *stream,
     return sock_send(&of(stream)->sock, slices, count, deadline, ret_sent);
 }
 
-static enum stream_state socket_look(struct stream *stream, bool ask, struct iobuf **ret_buf)
+static enum stream_state socket_look(struct stream *stream, enum look look, struct iobuf **ret_buf)
 {
-    struct sock *sock = &of(stream)->sock;
-    switch (ask ? sock_look(sock, ret_buf) : sock_recv_now(sock, ret_buf)) {
+    switch (sock_look(&of(stream)->sock, look, ret_buf)) {
     case IO_BYTES:
         return STREAM_BYTES;
     case IO_EOF:

@@ -31,7 +31,7 @@ struct stream_ops {
     WEIR_SUSPENDS enum weir_err (*send)(struct stream *stream, const struct weir_slice *slices,
                                         unsigned count, struct weir_time deadline,
                                         size_t *ret_sent);
-    enum stream_state (*look)(struct stream *stream, bool ask, struct iobuf **ret_buf);
+    enum stream_state (*look)(struct stream *stream, enum look look, struct iobuf **ret_buf);
     bool (*peer_ended)(const struct stream *stream);
     void (*watch)(struct stream *stream, stream_watch_fn *watch, void *owner);
     void (*shut)(struct stream *stream);
@@ -68,13 +68,13 @@ WEIR_SUSPENDS static inline enum weir_err stream_send(struct stream *stream,
 }
 
 /*
- * What is there to read now, without waiting. With `ask` the kernel is asked even where it
- * announced nothing (the look at checkout). *ret_buf (the caller's to give back) is set for
+ * What is there to read now, without waiting. *ret_buf (the caller's to give back) is set for
  * STREAM_BYTES only.
  */
-static inline enum stream_state stream_look(struct stream *stream, bool ask, struct iobuf **ret_buf)
+static inline enum stream_state stream_look(struct stream *stream, enum look look,
+                                            struct iobuf **ret_buf)
 {
-    return stream->ops->look(stream, ask, ret_buf);
+    return stream->ops->look(stream, look, ret_buf);
 }
 
 /* Whether the peer's end has been announced, whether or not all before it has been read. No call.

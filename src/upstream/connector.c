@@ -9,7 +9,9 @@ enum weir_err connector_get(struct pool *pool, const struct peer *peer, enum con
 {
     struct weir_time began = loop_now(pool->loop);
     struct session_story story = {.source = SOURCE_REUSED};
-    struct conn *conn = want == CONNECTOR_FRESH ? NULL : pool_take(pool, peer);
+    struct conn *conn = NULL;
+    if (want != CONNECTOR_FRESH)
+        conn = pool_take(pool, peer, want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL);
     if (conn) {
         story.connection_idle = weir_time_between(conn->released, began);
     } else {

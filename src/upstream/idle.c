@@ -5,6 +5,9 @@
 #include "base/log.h"
 #include "upstream/pool.h"
 
+/* Servers do not give up resting connections sooner. */
+#define LONG_REST weir_span_ms(10)
+
 void idle_note_unexpected(const struct conn *conn, enum data_place place, struct weir_slice bytes)
 {
     char text[LOG_ESCAPED_SIZE];
@@ -14,11 +17,11 @@ void idle_note_unexpected(const struct conn *conn, enum data_place place, struct
                 (unsigned long long)conn->id, log_escape(bytes, text));
 }
 
-bool idle_is_alive(struct conn *conn, bool ask, enum data_place place,
+bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,
                    enum close_reason *ret_reason)
 {
     struct iobuf *buf = NULL;
-    switch (stream_look(conn->stream, ask, &buf)) {
+    switch (stream_look(conn->stream, look, &buf)) {
     case STREAM_QUIET:
         return true;
     case STREAM_BYTES:
@@ -40,7 +43,7 @@ static void on_idle_event(struct stream *stream, void *owner)
     struct conn *conn = owner;
     enum close_reason reason;
     must(conn->magic == CONN_MAGIC && conn->stream == stream);
-    if (!idle_is_alive(conn, false, PLACE_IDLE, &reason))
+    if (!idle_is_alive(conn, LOOK_TOLD, PLACE_IDLE, &reason))
         pool_close(&conn, reason, false);
 }
 
@@ -57,15 +60,28 @@ void idle_init(struct conn *conn)
     timer_init(&conn->rest, on_rested);
 }
 
-bool idle_passes_checkout(struct conn *conn, enum close_reason *ret_reason)
+/*
+ * What was released in this very turn was looked at in it. Under load most of them come back within
+ * a moment and cost what every request can afford; who rested longer may be dead more easily, and
+ * is asked for more seldom.
+ */
+static enum look choose_look(const struct conn *conn, enum look wanted)
+{
+    struct loop *loop = conn->pool->loop;
+    if (wanted == LOOK_SURELY ||
+        weir_time_between(conn->released, loop_now(loop)).ns >= LONG_REST.ns)
+        return LOOK_SURELY;
+    return conn->released_turn == loop->turn ? LOOK_TOLD : wanted;
+}
+
+bool idle_passes_checkout(struct conn *conn, enum look look, enum close_reason *ret_reason)
 {
     struct loop *loop = conn->pool->loop;
     if (weir_time_between(conn->born, loop_now(loop)).ns >= conn->max_age.ns) {
         *ret_reason = CLOSE_MAX_AGE;
         return false;
     }
-    bool ask = conn->released_turn != loop->turn;
-    return idle_is_alive(conn, ask, PLACE_CHECKOUT, ret_reason);
+    return idle_is_alive(conn, choose_look(conn, look), PLACE_CHECKOUT, ret_reason);
 }
 
 void idle_enter(struct conn *conn, struct weir_span rest)

@@ -16,15 +16,12 @@ void idle_init(struct conn *conn);
 void idle_enter(struct conn *conn, struct weir_span rest);
 void idle_leave(struct conn *conn);
 
-/*
- * Looks at a connection that nobody reads from. False, with the reason, when it must be closed.
- * `ask`: whether the kernel is asked although it announced nothing.
- */
-bool idle_is_alive(struct conn *conn, bool ask, enum data_place place,
+/* Looks at a connection that nobody reads from. False, with the reason, when it must be closed. */
+bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,
                    enum close_reason *ret_reason);
 
-/* The look at checkout; what was released in this very turn was looked at in it. */
-bool idle_passes_checkout(struct conn *conn, enum close_reason *ret_reason);
+/* The look at checkout: LOOK_WELL or, for what must not meet a dead one, LOOK_SURELY. */
+bool idle_passes_checkout(struct conn *conn, enum look look, enum close_reason *ret_reason);
 
 /* Bytes that nobody had asked for: counted by place, logged escaped. */
 void idle_note_unexpected(const struct conn *conn, enum data_place place, struct weir_slice bytes);

@@ -176,7 +176,7 @@ enum weir_err pool_dial(struct pool *pool, const struct peer *peer, struct weir_
     return err;
 }
 
-struct conn *pool_take(struct pool *pool, const struct peer *peer)
+struct conn *pool_take(struct pool *pool, const struct peer *peer, enum look look)
 {
     struct pool_key *key = find_key(pool, peer);
     if (!key)
@@ -185,7 +185,7 @@ struct conn *pool_take(struct pool *pool, const struct peer *peer)
         struct conn *conn = container_of(link, struct conn, key_link);
         enum close_reason reason;
         must(conn->magic == CONN_MAGIC && key_equal(&conn->key->key, &peer->key));
-        if (!idle_passes_checkout(conn, &reason)) {
+        if (!idle_passes_checkout(conn, look, &reason)) {
             pool_close(&conn, reason, false);
             continue;
         }
@@ -254,7 +254,7 @@ void pool_put(struct conn **conn, struct keep_facts *facts)
     add_pool_facts(released, facts);
     enum keep keep = keep_decide(facts);
     enum close_reason reason = CLOSE_NOT_REUSABLE;
-    if (keep == KEEP && !idle_is_alive(released, false, PLACE_RELEASE, &reason)) {
+    if (keep == KEEP && !idle_is_alive(released, LOOK_TOLD, PLACE_RELEASE, &reason)) {
         keep = reason == CLOSE_UNEXPECTED_DATA ? KEEP_NOT_UNEXPECTED_DATA : KEEP_NOT_CLOSED;
         stat_add(&conn_stats(released)->not_kept[keep], 1);
         pool_close(&released, reason, false);

@@ -67,9 +67,10 @@ void pool_drain(struct pool *pool);
 
 /*
  * An idle connection for this peer that is alive, the one released last first; dead ones that are
- * met are closed and counted. NULL when there is none. It is in use then, and the caller's.
+ * met are closed and counted. NULL when there is none. It is in use then, and the caller's. `look`:
+ * LOOK_WELL, or LOOK_SURELY for a request that cannot be sent twice.
  */
-struct conn *pool_take(struct pool *pool, const struct peer *peer);
+struct conn *pool_take(struct pool *pool, const struct peer *peer, enum look look);
 
 /*
  * A new connection. WEIR_E_REFUSED, _UNREACHABLE, _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS,

@@ -25,13 +25,13 @@ static void on_seen(struct stream *stream, void *owner)
 
 /* Looks until something else than quiet is there, for as long as the watch is called. */
 WEIR_SUSPENDS static enum stream_state look_when_seen(struct seen *seen, struct stream *stream,
-                                                      bool ask)
+                                                      enum look look)
 {
     struct iobuf *buf = NULL;
     enum stream_state state = STREAM_QUIET;
     while (state == STREAM_QUIET && CHECK(expect_soon(seen->test, &seen->called))) {
         seen->called = false;
-        state = stream_look(stream, ask, &buf);
+        state = stream_look(stream, look, &buf);
     }
     CHECK_EQ(state == STREAM_BYTES, buf != NULL);
     iobuf_give(&stream->loop->bufs, &buf);
@@ -44,17 +44,17 @@ static void a_watch_is_called_for_bytes_and_end(struct contract *self)
     struct iobuf *buf = NULL;
     CHECK_OK(server_open(&self->server, self->loop, self->addr, serve_orders, self));
     struct stream *stream = dial_server(self);
-    CHECK_EQ(STREAM_QUIET, stream_look(stream, true, &buf));
+    CHECK_EQ(STREAM_QUIET, stream_look(stream, LOOK_WELL, &buf));
     CHECK(!stream_peer_ended(stream));
     stream_watch(stream, on_seen, &seen);
     for (int i = 0; i < 3; i++) {
         CHECK_OK(send_text(stream, "s", soon(self)));
-        CHECK_EQ(STREAM_BYTES, look_when_seen(&seen, stream, false));
-        CHECK_EQ(STREAM_QUIET, stream_look(stream, true, &buf));
+        CHECK_EQ(STREAM_BYTES, look_when_seen(&seen, stream, LOOK_TOLD));
+        CHECK_EQ(STREAM_QUIET, stream_look(stream, LOOK_WELL, &buf));
     }
     CHECK_OK(send_text(stream, "c", soon(self)));
-    CHECK_EQ(STREAM_ENDED, look_when_seen(&seen, stream, false));
-    CHECK_EQ(STREAM_ENDED, stream_look(stream, true, &buf));
+    CHECK_EQ(STREAM_ENDED, look_when_seen(&seen, stream, LOOK_TOLD));
+    CHECK_EQ(STREAM_ENDED, stream_look(stream, LOOK_WELL, &buf));
     CHECK(stream_peer_ended(stream));
     stream_close(&stream, false);
     server_close(&self->server);
@@ -67,7 +67,8 @@ static void a_watch_is_called_for_a_reset(struct contract *self)
     struct stream *stream = dial_server(self);
     stream_watch(stream, on_seen, &seen);
     CHECK_OK(send_text(stream, "r", soon(self)));
-    CHECK_EQ(self->has_resets ? STREAM_BROKEN : STREAM_ENDED, look_when_seen(&seen, stream, true));
+    CHECK_EQ(self->has_resets ? STREAM_BROKEN : STREAM_ENDED,
+             look_when_seen(&seen, stream, LOOK_WELL));
     CHECK(stream_peer_ended(stream));
     stream_close(&stream, false);
     server_close(&self->server);
@@ -98,13 +99,13 @@ static void asking_finds_what_was_not_announced(struct contract *self)
     CHECK_OK(server_open(&self->server, self->loop, self->addr, serve_orders, self));
     struct stream *stream = dial_server(self);
     CHECK_OK(send_text(stream, "sc", soon(self)));
-    while (stream_look(stream, true, &buf) == STREAM_QUIET)
+    while (stream_look(stream, LOOK_WELL, &buf) == STREAM_QUIET)
         CHECK_OK(co_yield ());
     CHECK(buf && slice_equal(iobuf_slice(buf), SLICE("!")));
     iobuf_give(&self->loop->bufs, &buf);
-    while (stream_look(stream, true, &buf) == STREAM_QUIET)
+    while (stream_look(stream, LOOK_WELL, &buf) == STREAM_QUIET)
         CHECK_OK(co_yield ());
-    CHECK_EQ(STREAM_ENDED, stream_look(stream, true, &buf));
+    CHECK_EQ(STREAM_ENDED, stream_look(stream, LOOK_WELL, &buf));
     stream_close(&stream, false);
     server_close(&self->server);
 }

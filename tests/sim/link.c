@@ -276,8 +276,9 @@ static enum io_got lend(struct sock *sock, struct iobuf **ret_buf)
     return IO_BYTES;
 }
 
-enum io_got sim_look(struct sock *sock, struct iobuf **ret_buf)
+enum io_got sim_look(struct sock *sock, bool surely, struct iobuf **ret_buf)
 {
+    (void)surely;
     struct sim_end *end = end_of(sock);
     if (end->queued > 0)
         return lend(sock, ret_buf);
@@ -289,7 +290,7 @@ enum io_got sim_look(struct sock *sock, struct iobuf **ret_buf)
 
 enum io_got sim_recv(struct sock *sock, struct iobuf **ret_buf)
 {
-    return sock->readable ? sim_look(sock, ret_buf) : IO_NOTHING;
+    return sock->readable ? sim_look(sock, true, ret_buf) : IO_NOTHING;
 }
 
 /* Arriving. */

@@ -98,7 +98,7 @@ void sim_fire_fin(struct sim_world *world, struct sim_end *end);
 void sim_fire_reset(struct sim_world *world, struct sim_end *end);
 void sim_fire_announce(struct sim_end *end);
 void sim_fire_room(struct sim_end *end);
-enum io_got sim_look(struct sock *sock, struct iobuf **ret_buf);
+enum io_got sim_look(struct sock *sock, bool surely, struct iobuf **ret_buf);
 enum io_got sim_recv(struct sock *sock, struct iobuf **ret_buf);
 void sim_send(struct sock *sock, struct send_op *op);
 void sim_send_cancel(struct sock *sock, struct send_op *op);

@@ -97,5 +97,5 @@ void rules_check_taken(const struct client *self)
          story->connection_idle.ns <= limits->idle_timeout.ns + 3000000);
     must(story->connection_age.ns < conn->max_age.ns || weir_span_is_forever(conn->max_age));
     if (conn->released_turn != self->play->loop.turn)
-        must(stream_look(conn->stream, true, &buf) == STREAM_QUIET);
+        must(stream_look(conn->stream, LOOK_WELL, &buf) == STREAM_QUIET);
 }

@@ -273,9 +273,9 @@ static void look_before_the_end_is_announced(struct fixture *self)
     self->world.faults.late_announce = 1000;
     self->world.faults.late_max = weir_span_ms(50);
     CHECK_OK(co_sleep(weir_span_ms(15)));
-    if (stream_look(stream, false, &buf) == STREAM_QUIET) {
+    if (stream_look(stream, LOOK_TOLD, &buf) == STREAM_QUIET) {
         looked_quiet = true;
-        looked_ended |= stream_look(stream, true, &buf) == STREAM_ENDED;
+        looked_ended |= stream_look(stream, LOOK_WELL, &buf) == STREAM_ENDED;
         CHECK(!stream_peer_ended(stream));
         CHECK_ERR(WEIR_E_EOF, stream_recv(stream, WEIR_NEVER, &buf));
     }

@@ -115,7 +115,8 @@ static struct conn *take(unsigned worker)
 {
     struct service *service = services[worker];
     sched_enter(&workers[worker].loop.sched);
-    struct conn *conn = pool_take(&service->pool, service->upstreams[0].balance.servers[0].peer);
+    struct conn *conn = pool_take(&service->pool, service->upstreams[0].balance.servers[0].peer,
+                                  LOOK_WELL);
     sched_enter(NULL);
     return conn;
 }

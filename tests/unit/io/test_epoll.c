@@ -19,10 +19,10 @@ static void follow_the_flags(struct drive *drive)
     struct loop *loop = &drive->loop;
     int other = attach_one_end(drive, &sock);
     CHECK(!sock.readable && sock.writable); /* nothing is announced; sending may be tried */
-    CHECK_EQ(IO_NOTHING, sock_recv_now(&sock, &buf));
+    CHECK_EQ(IO_NOTHING, sock_look(&sock, LOOK_TOLD, &buf));
     write_text(other, "one");
-    CHECK_EQ(IO_NOTHING, sock_recv_now(&sock, &buf)); /* not announced yet */
-    CHECK_EQ(IO_BYTES, sock_look(&sock, &buf));       /* but there */
+    CHECK_EQ(IO_NOTHING, sock_look(&sock, LOOK_TOLD, &buf)); /* not announced yet */
+    CHECK_EQ(IO_BYTES, sock_look(&sock, LOOK_WELL, &buf));       /* but there */
     CHECK_SLICE(iobuf_slice(buf), "one");
     iobuf_give(&loop->bufs, &buf);
     CHECK_ERR(WEIR_E_TIMEOUT, sock_recv(&sock, loop_now(loop), &buf));

@@ -66,7 +66,7 @@ static void accept_and_attach(struct drive *drive)
     CHECK_OK(sock_recv(&accepted, within_s(drive, 5), &buf));
     CHECK_SLICE(iobuf_slice(buf), "two slices");
     iobuf_give(&drive->loop.bufs, &buf);
-    CHECK_EQ(IO_NOTHING, sock_recv_now(&accepted, &buf));
+    CHECK_EQ(IO_NOTHING, sock_look(&accepted, LOOK_TOLD, &buf));
     sock_close(&accepted, false);
     sock_close(&accepted, false); /* harmless */
     CHECK_ERR(WEIR_E_EOF, sock_recv(&dialled, within_s(drive, 5), &buf));

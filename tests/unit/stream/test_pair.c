@@ -29,7 +29,7 @@ static void talk(struct drive *drive)
     struct iobuf *buf = NULL;
     struct addr addr;
     CHECK_OK(stream_pair(&drive->loop, CAPACITY, &a, &b));
-    CHECK_EQ(STREAM_QUIET, stream_look(a, true, &buf));
+    CHECK_EQ(STREAM_QUIET, stream_look(a, LOOK_WELL, &buf));
     CHECK_ERR(WEIR_E_ADDRESS, stream_peer(a, &addr));
     struct weir_slice slices[3] = {SLICE("one "), SLICE(""), SLICE("two")};
     size_t sent = 99;
@@ -39,7 +39,7 @@ static void talk(struct drive *drive)
     CHECK_OK(send_text(b, "back"));
     recv_text(drive, b, "one two three"); /* what was sent before comes together */
     recv_text(drive, a, "back");
-    CHECK_EQ(STREAM_QUIET, stream_look(b, true, &buf));
+    CHECK_EQ(STREAM_QUIET, stream_look(b, LOOK_WELL, &buf));
     CHECK_ERR(WEIR_E_TIMEOUT, stream_recv(b, loop_deadline(&drive->loop, weir_span_ms(5)), &buf));
     stream_close(&a, false);
     CHECK(!a);
@@ -64,7 +64,7 @@ static void end_after_bytes(struct drive *drive)
     recv_text(drive, b, "last words");
     CHECK_ERR(WEIR_E_EOF, stream_recv(b, WEIR_NEVER, &buf));
     CHECK_ERR(WEIR_E_EOF, stream_recv(b, WEIR_NEVER, &buf));
-    CHECK_EQ(STREAM_ENDED, stream_look(b, true, &buf));
+    CHECK_EQ(STREAM_ENDED, stream_look(b, LOOK_WELL, &buf));
     CHECK_ERR(WEIR_E_RESET, send_text(b, "anyone?"));
     stream_close(&b, false);
 }
@@ -82,7 +82,7 @@ static void reset_at_once(struct drive *drive)
     CHECK_OK(send_text(a, "lost"));
     stream_close(&a, true);
     CHECK(stream_peer_ended(b));
-    CHECK_EQ(STREAM_BROKEN, stream_look(b, false, &buf));
+    CHECK_EQ(STREAM_BROKEN, stream_look(b, LOOK_TOLD, &buf));
     CHECK_ERR(WEIR_E_RESET, stream_recv(b, WEIR_NEVER, &buf));
     CHECK_ERR(WEIR_E_RESET, send_text(b, "anyone?"));
     stream_close(&b, true);
@@ -238,14 +238,14 @@ static void watch_an_end(struct drive *drive)
     CHECK_EQ(0, seen.calls); /* in the loop, not in the sender */
     CHECK(expect_soon(drive, &seen.called));
     CHECK_EQ(1, seen.calls);
-    CHECK_EQ(STREAM_BYTES, stream_look(b, false, &buf));
+    CHECK_EQ(STREAM_BYTES, stream_look(b, LOOK_TOLD, &buf));
     CHECK_SLICE(iobuf_slice(buf), "xy");
     iobuf_give(&drive->loop.bufs, &buf);
 
     seen.called = false;
     stream_shut(a);
     CHECK(expect_soon(drive, &seen.called));
-    CHECK_EQ(STREAM_ENDED, stream_look(b, false, &buf));
+    CHECK_EQ(STREAM_ENDED, stream_look(b, LOOK_TOLD, &buf));
 
     stream_watch(b, NULL, NULL);
     stream_close(&a, true);

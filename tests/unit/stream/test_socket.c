@@ -23,13 +23,13 @@ static void attach_and_close(struct drive *drive)
     CHECK_EQ(1, streams.slab.used_count);
     CHECK_OK(stream_send(stream, &text, 1, WEIR_NEVER, NULL));
     CHECK_EQ(text.len, read(ends[1], got, sizeof got));
-    CHECK_EQ(STREAM_QUIET, stream_look(stream, true, &buf));
+    CHECK_EQ(STREAM_QUIET, stream_look(stream, LOOK_WELL, &buf));
     write_text(ends[1], "hello");
-    CHECK_EQ(STREAM_BYTES, stream_look(stream, true, &buf));
+    CHECK_EQ(STREAM_BYTES, stream_look(stream, LOOK_WELL, &buf));
     CHECK_SLICE(iobuf_slice(buf), "hello");
     iobuf_give(&drive->loop.bufs, &buf);
     close(ends[1]);
-    CHECK_EQ(STREAM_ENDED, stream_look(stream, true, &buf));
+    CHECK_EQ(STREAM_ENDED, stream_look(stream, LOOK_WELL, &buf));
     stream_close(&stream, false);
     CHECK(!stream);
     CHECK_EQ(0, streams.slab.used_count);

@@ -107,7 +107,7 @@ WEIR_SUSPENDS static inline struct rig_pair rig_idle(unsigned number)
 /* Takes for the peer and tells which one came; 0: none. It stays in *pair's hand. */
 static inline uint64_t rig_take(unsigned number, struct conn **ret_conn)
 {
-    struct conn *conn = pool_take(&rig.pool, &rig.peers[number]);
+    struct conn *conn = pool_take(&rig.pool, &rig.peers[number], LOOK_WELL);
     pool_audit(&rig.pool);
     *ret_conn = conn;
     if (!conn)

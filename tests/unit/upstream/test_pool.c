@@ -216,7 +216,7 @@ STAGE_TEST(peers_with_equal_keys_share)
     options.upstream_number = 2;
     options.limits.read_timeout = weir_span_ms(1);
     peer_init(&twin, &options);
-    struct conn *conn = pool_take(&rig.pool, &twin);
+    struct conn *conn = pool_take(&rig.pool, &twin, LOOK_WELL);
     if (CHECK(conn)) {
         CHECK_EQ(a.id, conn->id);
         CHECK(conn->peer == &twin);
