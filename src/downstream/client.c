@@ -36,16 +36,6 @@ static void client_close(struct client *client, bool reset)
 
 WEIR_SUSPENDS static void run(void *argument);
 
-static void on_bytes(struct stream *stream, void *owner)
-{
-    struct client *client = owner;
-    must(client->magic == CLIENT_MAGIC && client->stream == stream && !client->co);
-    loop_timer_disarm(client->downstream->loop, &client->timer);
-    if (co_spawn(&client->downstream->loop->sched, NULL, "client", run, client, &client->co) !=
-        WEIR_OK)
-        client_close(client, false);
-}
-
 static void on_timer(struct timer *timer)
 {
     struct client *client = container_of(timer, struct client, timer);
@@ -61,6 +51,17 @@ static void on_peer_end(struct stream *stream, void *owner)
     struct client *client = owner;
     if (stream_peer_ended(stream) && !timer_is_armed(&client->timer))
         loop_timer_arm(client->downstream->loop, &client->timer, PEER_END_GRACE);
+}
+
+static void on_bytes(struct stream *stream, void *owner)
+{
+    struct client *client = owner;
+    must(client->magic == CLIENT_MAGIC && client->stream == stream && !client->co);
+    loop_timer_disarm(client->downstream->loop, &client->timer);
+    stream_watch(stream, on_peer_end, client); /* more may come before the coroutine runs */
+    if (co_spawn(&client->downstream->loop->sched, NULL, "client", run, client, &client->co) !=
+        WEIR_OK)
+        client_close(client, false);
 }
 
 static void park(struct client *client, struct weir_span until)
@@ -103,7 +104,6 @@ WEIR_SUSPENDS static void run(void *argument)
 {
     struct client *client = argument;
     enum client_next next = CLIENT_CLOSE;
-    stream_watch(client->stream, on_peer_end, client);
     for (;;) {
         loop_timer_disarm(client->downstream->loop, &client->timer);
         if (stream_peer_ended(client->stream))

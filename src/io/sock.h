@@ -82,8 +82,8 @@ WEIR_SUSPENDS enum weir_err sock_send(struct sock *sock, const struct weir_slice
 
 /*
  * From now on `watch` is called, in the loop, when something comes while nobody receives; NULL ends
- * that. It may come late, and without cause: look. What had come before is not reported: look
- * first.
+ * that. It may come late, twice, and without cause: look. What had come before is not reported:
+ * look first.
  */
 void sock_watch(struct sock *sock, sock_watch_fn *watch, void *owner);
 
