@@ -26,6 +26,7 @@ struct check_test {
 
 static struct check_test *check_tests, **check_tests_end = &check_tests;
 static unsigned check_failures;
+static const char *check_skipped; /* why the test that runs cannot be had here */
 
 #define TEST(test_name)                                                                            \
     static void test_name(void);                                                                   \
@@ -76,6 +77,12 @@ __attribute__((unused)) static bool check_slice(struct weir_slice got, const cha
 #define CHECK_OK(call) check_equal(WEIR_OK, (int64_t)(call), #call, __FILE__, __LINE__)
 #define CHECK_ERR(want, call) check_equal((want), (int64_t)(call), #call, __FILE__, __LINE__)
 
+/* The test that runs is told as skipped; it returns after that. The reason is kept, not copied. */
+__attribute__((unused)) static void check_skip(const char *reason)
+{
+    check_skipped = reason;
+}
+
 /* With an argument: only the tests whose name contains it. */
 __attribute__((unused)) static int check_run_all(int argc, char **argv)
 {
@@ -84,10 +91,12 @@ __attribute__((unused)) static int check_run_all(int argc, char **argv)
         if (argc > 1 && !strstr(test->name, argv[1]))
             continue;
         unsigned before = check_failures;
+        check_skipped = NULL;
         test->run();
         bool good = check_failures == before;
         failed += !good;
-        printf("%s %u - %s\n", good ? "ok" : "not ok", ++count, test->name);
+        printf("%s %u - %s%s%s\n", good ? "ok" : "not ok", ++count, test->name,
+               check_skipped ? " # SKIP " : "", check_skipped ? check_skipped : "");
         fflush(stdout);
     }
     printf("1..%u\n", count);

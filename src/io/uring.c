@@ -170,14 +170,25 @@ static enum io_got receive_directly(struct sock *sock, struct iobuf **ret_buf)
     return got;
 }
 
+/* Bytes may be there of which the kernel has made no completion. */
+static bool may_have_more(const struct uring_end *end)
+{
+    return kernel_has_news(end->backend) || end->armed_turn == end->backend->loop->turn;
+}
+
 static enum io_got uring_look(struct sock *sock, bool surely, struct iobuf **ret_buf)
 {
     struct uring_end *end = sock->backend_part;
+    struct io_uring *ring = &end->backend->ring;
+    if (surely && io_uring_cq_has_overflow(ring))
+        io_uring_get_events(ring); /* what it keeps beyond the queue came first */
     take_waiting(end);
     if (sock->received || sock->end != IO_NOTHING)
         return sock_look(sock, LOOK_TOLD, ret_buf);
     arm(end);
-    return surely && kernel_has_news(end->backend) ? receive_directly(sock, ret_buf) : IO_NOTHING;
+    if (!surely || !may_have_more(end) || io_uring_cq_has_overflow(ring))
+        return IO_NOTHING;
+    return receive_directly(sock, ret_buf);
 }
 
 /* --- Sending --------------------------------------------------------------------------------- */
@@ -368,7 +379,7 @@ static void uring_interrupt(struct backend *backend)
 static void on_interrupted(struct uring_end *end, const struct io_uring_cqe *completion)
 {
     uring_returned(end, OP_WAKE);
-    if (completion->res != -ECANCELED)
+    if (completion->res != -ECANCELED && !end->backend->closing)
         uring_start(end, OP_WAKE);
 }
 
@@ -533,6 +544,7 @@ static enum weir_err uring_open(struct loop *loop, const struct io_sizes *sizes,
 /* The kernel writes to memory of ours until it has given back everything. */
 static void drain(struct backend *backend)
 {
+    backend->closing = true;
     uring_cancel(backend->wake, OP_WAKE);
     while (backend->end_count > 0)
         uring_poll(backend, loop_deadline(backend->loop, STARVED_WAIT));

@@ -54,8 +54,10 @@ static void free_memory(struct uring_bufs *bufs)
 enum weir_err uring_bufs_init(struct uring_bufs *bufs, struct io_uring *ring, struct loop *loop,
                               unsigned first, unsigned max)
 {
-    *bufs = (struct uring_bufs){.from = &loop->bufs, .stats = &loop->stats, .wanted = first};
+    *bufs = (struct uring_bufs){.from = &loop->bufs, .stats = &loop->stats};
     bufs->entries = power_of_two(max);
+    bufs->max = max < bufs->entries ? max : bufs->entries;
+    bufs->wanted = first < bufs->max ? first : bufs->max;
     enum weir_err err = enroll(bufs, ring);
     if (err) {
         free_memory(bufs);
@@ -115,6 +117,6 @@ struct iobuf *uring_bufs_received(struct uring_bufs *bufs, const struct io_uring
 void uring_bufs_grow(struct uring_bufs *bufs)
 {
     stat_add(&bufs->stats->shortages[SHORT_OF_BUFFERS], 1);
-    bufs->wanted = bufs->wanted * 2 < bufs->entries ? bufs->wanted * 2 : bufs->entries;
+    bufs->wanted = bufs->wanted * 2 < bufs->max ? bufs->wanted * 2 : bufs->max;
     uring_bufs_fill(bufs);
 }

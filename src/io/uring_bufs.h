@@ -19,7 +19,7 @@ struct uring_bufs {
     struct iobuf **slots; /* by the number that the kernel knows it by; NULL: not in the ring */
     uint16_t *empty;      /* numbers of the empty slots */
     unsigned entries, empty_count;
-    unsigned wanted; /* how many the ring should hold */
+    unsigned wanted, max; /* how many the ring should hold, now and at most */
 };
 
 /* The only group of buffers of a ring. */

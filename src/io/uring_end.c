@@ -57,6 +57,7 @@ static void prepare_recv(struct uring_end *end, struct io_uring_sqe *entry)
     io_uring_prep_recv_multishot(entry, end->descriptor, NULL, 0, 0);
     entry->flags |= IOSQE_BUFFER_SELECT;
     entry->buf_group = URING_BUF_GROUP;
+    end->armed_turn = end->backend->loop->turn;
     if (end->quiet)
         entry->ioprio |= IORING_RECVSEND_POLL_FIRST;
     end->quiet = false;

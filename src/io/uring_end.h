@@ -35,6 +35,7 @@ struct backend {
     struct uring_end *wake, *delivering;
     int interrupt; /* eventfd */
     uint64_t interrupts;
+    bool closing;
 };
 
 struct uring_end {
@@ -44,6 +45,7 @@ struct uring_end {
     int descriptor;
     uint8_t to_start, to_cancel; /* bits of operations */
     uint8_t held, canceled;      /* the kernel has it; and knows that it is to end */
+    uint64_t armed_turn;         /* the turn in which its receive was prepared */
     bool receiving;              /* what comes is wanted */
     bool quiet;                  /* just connected: nothing can be there yet */
     bool to_close;

@@ -13,11 +13,10 @@
 #include "base/slice.h"
 #include "co/scope.h"
 #include "co/wait.h"
+#include "tests/sim/long_text.h"
 #include "tests/sim/server.h"
 
 #include "tests/check.h"
-
-#include <stdlib.h>
 
 /* One backend at one address, and the scenario that runs there. */
 struct contract {
@@ -37,21 +36,6 @@ struct contract {
 static struct weir_time soon(const struct contract *self)
 {
     return loop_deadline(self->loop, CONTRACT_SOON);
-}
-
-/* Byte `at` of every long text. */
-static char text_byte(size_t at)
-{
-    return (char)(at * 31 + (at >> 8) * 7 + (at >> 16));
-}
-
-static char *long_text(size_t len)
-{
-    char *text = malloc(len);
-    must(text);
-    for (size_t i = 0; i < len; i++)
-        text[i] = text_byte(i);
-    return text;
 }
 
 WEIR_SUSPENDS static enum weir_err send_text(struct stream *stream, const char *text,
@@ -89,10 +73,7 @@ WEIR_SUSPENDS static enum weir_err recv_long(struct stream *stream, struct weir_
         struct iobuf *buf;
         TRY(stream_recv(stream, deadline, &buf));
         struct weir_slice got = iobuf_slice(buf);
-        bool same = got.len > 0;
-        for (size_t i = 0; i < got.len; i++)
-            same &= got.at[i] == text_byte(*at + i);
-        CHECK(same);
+        CHECK(got.len > 0 && is_long_text(got, *at));
         *at += got.len;
         iobuf_give(&stream->loop->bufs, &buf);
     }

@@ -204,6 +204,7 @@ static void flood(struct contract *self, bool cancel)
     char *text = long_text(self->flood_bytes);
     CHECK_OK(server_open(&self->server, self->loop, self->addr, serve_flood, &flooded));
     struct stream *stream = dial_server(self);
+    CHECK_OK(co_sleep(weir_span_ms(1))); /* making the text has taken its time */
     struct upload up = {.stream = stream, .text = text, .len = self->flood_bytes};
     up.deadline = cancel ? WEIR_NEVER : loop_deadline(self->loop, weir_span_ms(50));
     scope_init(&scope);

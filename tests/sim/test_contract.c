@@ -3,6 +3,7 @@
 #include "tests/sim/contract_bytes.h"
 #include "tests/sim/contract_watch.h"
 #include "tests/sim/sim.h"
+#include "tests/unit/io/kernels.h"
 
 #include <unistd.h>
 
@@ -46,34 +47,40 @@ static void contract_run(struct contract contract)
     }
 }
 
-static void over_epoll(const char *addr)
+static void over_kernel(const struct backend_ops *ops, const char *addr)
 {
     struct loop loop;
-    CHECK_OK(loop_init(&loop, &(struct loop_options){.ops = &epoll_ops}));
+    unsigned descriptors = count_descriptors();
+    CHECK_OK(loop_init(&loop, &(struct loop_options){.ops = ops}));
     contract_run((struct contract){.loop = &loop,
                                    .addr = addr,
                                    .flood_bytes = FLOOD_BYTES,
                                    .has_resets = !slice_starts(slice_str(addr), SLICE("unix:"))});
     loop_fini(&loop);
+    CHECK_EQ(descriptors, count_descriptors());
 }
 
-TEST(epoll_tcp_ipv4)
+static void over_tcp_ipv4(const struct backend_ops *ops)
 {
-    over_epoll("127.0.0.1:0");
+    over_kernel(ops, "127.0.0.1:0");
 }
 
-TEST(epoll_tcp_ipv6)
+static void over_tcp_ipv6(const struct backend_ops *ops)
 {
-    over_epoll("[::1]:0");
+    over_kernel(ops, "[::1]:0");
 }
 
-TEST(epoll_unix)
+static void over_unix(const struct backend_ops *ops)
 {
     char path[64];
     snprintf(path, sizeof path, "unix:/tmp/weir-test-%d.sock", getpid());
-    over_epoll(path);
+    over_kernel(ops, path);
     unlink(path + strlen("unix:"));
 }
+
+TEST_EACH_KERNEL(tcp_ipv4, over_tcp_ipv4)
+TEST_EACH_KERNEL(tcp_ipv6, over_tcp_ipv6)
+TEST_EACH_KERNEL(unix_path, over_unix)
 
 static void over_sim(uint64_t seed, const char *addr)
 {

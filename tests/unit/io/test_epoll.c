@@ -16,7 +16,7 @@ static void follow_the_flags(struct drive *drive)
     CHECK_EQ(IO_NOTHING, sock_look(&sock, LOOK_TOLD, &buf));
     write_text(other, "one");
     CHECK_EQ(IO_NOTHING, sock_look(&sock, LOOK_TOLD, &buf)); /* not announced yet */
-    CHECK_EQ(IO_BYTES, sock_look(&sock, LOOK_WELL, &buf));       /* but there */
+    CHECK_EQ(IO_BYTES, sock_look(&sock, LOOK_WELL, &buf));   /* but there */
     CHECK_SLICE(iobuf_slice(buf), "one");
     iobuf_give(&loop->bufs, &buf);
     CHECK_ERR(WEIR_E_TIMEOUT, sock_recv(&sock, loop_now(loop), &buf));

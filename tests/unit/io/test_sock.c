@@ -5,6 +5,8 @@
 #include "base/slice.h"
 #include "tests/unit/io/drive.h"
 
+#include <stdlib.h>
+
 enum { GUESTS = 16 };
 
 /* Collects the connections that come. */
@@ -75,10 +77,7 @@ static void accept_and_attach(struct drive *drive)
     host_close(&host);
 }
 
-TEST(a_dialled_and_an_accepted_end_talk)
-{
-    drive(accept_and_attach);
-}
+DRIVE_EACH(a_dialled_and_an_accepted_end_talk, accept_and_attach)
 
 /* With its backlog full, a listener that nobody serves lets connecting hang. */
 static void dial_until_it_hangs(struct drive *drive)
@@ -101,10 +100,7 @@ static void dial_until_it_hangs(struct drive *drive)
     drive->loop.ops->close_descriptor(drive->loop.backend, host.descriptor);
 }
 
-TEST(a_dial_ends_at_its_deadline)
-{
-    drive(dial_until_it_hangs);
-}
+DRIVE_EACH(a_dial_ends_at_its_deadline, dial_until_it_hangs)
 
 struct dialler {
     struct drive *drive;
@@ -146,10 +142,7 @@ static void cancel_a_dial(struct drive *drive)
     drive->loop.ops->close_descriptor(drive->loop.backend, host.descriptor);
 }
 
-TEST(a_dial_can_be_canceled)
-{
-    drive(cancel_a_dial);
-}
+DRIVE_EACH(a_dial_can_be_canceled, cancel_a_dial)
 
 struct sender {
     struct sock *sock;
@@ -195,10 +188,7 @@ static void send_through_a_small_buffer(struct drive *drive)
     sock_close(&sock, false);
 }
 
-TEST(a_send_goes_on_when_there_is_room)
-{
-    drive(send_through_a_small_buffer);
-}
+DRIVE_EACH(a_send_goes_on_when_there_is_room, send_through_a_small_buffer)
 
 /* After a send that was given up, the next one still learns when there is room. */
 static void give_up_and_send_again(struct drive *drive)
@@ -234,26 +224,7 @@ static void give_up_and_send_again(struct drive *drive)
     sock_close(&sock, false);
 }
 
-TEST(a_send_that_was_given_up_can_be_continued)
-{
-    drive(give_up_and_send_again);
-}
-
-static void attach_nonsense(struct drive *drive)
-{
-    struct sock sock;
-    int ends[2];
-    must(pipe(ends) == 0);
-    close(ends[1]);
-    close(ends[0]);
-    CHECK(sock_attach(&drive->loop, &sock, ends[0]) != WEIR_OK);
-    sock_close(&sock, false); /* harmless */
-}
-
-TEST(attaching_fails_where_the_kernel_refuses)
-{
-    drive(attach_nonsense);
-}
+DRIVE_EACH(a_send_that_was_given_up_can_be_continued, give_up_and_send_again)
 
 static void count_turns(void *argument)
 {
@@ -290,9 +261,70 @@ static void receive_and_refill(struct drive *drive)
     close(other);
 }
 
-TEST(who_never_has_to_wait_lets_others_run_and_can_be_canceled)
+DRIVE_EACH(who_never_has_to_wait_lets_others_run_and_can_be_canceled, receive_and_refill)
+
+static void receive_more_than_a_buffer(struct drive *drive)
 {
-    drive(receive_and_refill);
+    enum { LEN = 2 * IOBUF_BYTES + 100 };
+    static char text[LEN];
+    struct sock sock;
+    struct iobuf *buf;
+    size_t got = 0;
+    int other = attach_one_end(drive, &sock);
+    memset(text, 'x', LEN);
+    CHECK_EQ(LEN, write(other, text, LEN));
+    while (got < LEN && CHECK_OK(sock_recv(&sock, within_s(drive, 5), &buf))) {
+        got += iobuf_slice(buf).len;
+        iobuf_give(&drive->loop.bufs, &buf);
+    }
+    CHECK_EQ(LEN, got);
+    close(other);
+    sock_close(&sock, false);
 }
+
+DRIVE_EACH(what_does_not_fit_a_buffer_comes_after_it, receive_more_than_a_buffer)
+
+enum { CROWD = 5 };
+
+struct crowd {
+    struct drive *drive;
+    struct sock *socks; /* on the heap, so that a call after the close is seen */
+    unsigned calls;
+    bool called;
+};
+
+static void close_the_crowd(struct sock *sock, void *owner)
+{
+    struct crowd *crowd = owner;
+    (void)sock;
+    crowd->calls++;
+    crowd->called = true;
+    for (int i = 0; i < CROWD; i++)
+        sock_close(&crowd->socks[i], false);
+    free(crowd->socks);
+    co_wake(crowd->drive->waiting);
+}
+
+static void close_while_delivering(struct drive *drive)
+{
+    struct crowd crowd = {.drive = drive, .socks = calloc(CROWD, sizeof *crowd.socks)};
+    int others[CROWD];
+    must(crowd.socks);
+    for (int i = 0; i < CROWD; i++) {
+        others[i] = attach_one_end(drive, &crowd.socks[i]);
+        sock_watch(&crowd.socks[i], close_the_crowd, &crowd);
+    }
+    CHECK_OK(co_sleep(weir_span_ms(5))); /* the announcements of the attaching itself */
+    if (!crowd.called)
+        for (int i = 0; i < CROWD; i++)
+            write_text(others[i], "all in one poll");
+    CHECK(expect_soon(drive, &crowd.called));
+    CHECK_OK(co_sleep(weir_span_ms(5)));
+    CHECK_EQ(1, crowd.calls);
+    for (int i = 0; i < CROWD; i++)
+        close(others[i]);
+}
+
+DRIVE_EACH(a_watch_may_end_sockets_whose_events_wait, close_while_delivering)
 
 CHECK_MAIN
