@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/cli.h"
 
+#include "base/check.h"
 #include "base/slice.h"
 
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 enum { OPTION_LISTEN = 256, OPTION_TO, OPTION_DEMO, OPTION_THREADS, OPTION_IO };
 
@@ -38,7 +40,7 @@ const char *cli_help(void)
            "                      admin page on 127.0.0.1:6190\n"
            "  -t, --test          check the configuration and exit\n"
            "      --threads N     workers; 0: one per CPU\n"
-           "      --io epoll      the kernel interface\n"
+           "      --io WAY        to the kernel: uring, epoll, or auto: the best that is there\n"
            "  -V, --version\n"
            "  -h, --help\n";
 }
@@ -75,13 +77,16 @@ static void set_threads(struct cli *cli, const char *text)
 
 static void set_io(struct cli *cli, const char *text)
 {
-    struct weir_slice name = slice_str(text);
-    if (slice_equal(name, SLICE("epoll")))
-        cli->io = SNAPSHOT_IO_EPOLL;
-    else if (slice_equal(name, SLICE("uring")))
-        wrong(cli, "--io uring is not supported by this version");
-    else
-        wrong(cli, "--io wants epoll, not '%s'", text);
+    static const char *const names[] = {
+        [IO_AUTO] = "auto", [IO_URING] = "uring", [IO_EPOLL] = "epoll"};
+    for (unsigned i = 0; i < COUNT_OF(names); i++) {
+        if (strcmp(text, names[i]) != 0)
+            continue;
+        cli->io = (enum io_choice)i;
+        cli->has_io = true;
+        return;
+    }
+    wrong(cli, "--io wants uring, epoll or auto, not '%s'", text);
 }
 
 static void apply(struct cli *cli, int option, const char *value)

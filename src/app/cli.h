@@ -25,7 +25,8 @@ struct cli {
     bool demo;
     bool has_threads;
     unsigned threads;
-    enum snapshot_io io; /* SNAPSHOT_IO_AUTO: not given */
+    bool has_io;
+    enum io_choice io;
     char message[CLI_MESSAGE_SIZE];
 };
 

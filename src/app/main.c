@@ -57,8 +57,33 @@ static void apply_command_line(const struct cli *cli, struct snapshot *snapshot)
 {
     if (cli->has_threads)
         snapshot->threads = cli->threads;
-    if (cli->io != SNAPSHOT_IO_AUTO)
+    if (cli->has_io)
         snapshot->io = cli->io;
+}
+
+/* Tells what was chosen if it is not what `*ops` says already. */
+static enum weir_err choose_io(const struct snapshot *snapshot, const struct backend_ops **ops)
+{
+    const struct backend_ops *chosen;
+    char text[BACKEND_TEXT_SIZE];
+    enum weir_err err = backend_choose(snapshot->io, text, &chosen);
+    if (err) {
+        log_line(LOG_ERROR, "io: uring is configured, and cannot be had: %s", text);
+        return err;
+    }
+    if (chosen != *ops)
+        log_line(LOG_NOTICE, "io: %s", text);
+    *ops = chosen;
+    return WEIR_OK;
+}
+
+/* Who has given rights up may not be allowed any more what was allowed before. */
+static enum weir_err choose_io_again(struct program *program)
+{
+    const struct snapshot *snapshot = program->snapshot;
+    if (!snapshot->user && !snapshot->group)
+        return WEIR_OK;
+    return choose_io(snapshot, &program->ops);
 }
 
 static enum weir_err open_demo_origin(struct program *program)
@@ -79,6 +104,7 @@ static enum weir_err run_program(const struct cli *cli, struct program *program)
     if (cli->demo)
         TRY(open_demo_origin(program));
     TRY(process_settle(program->snapshot));
+    TRY(choose_io_again(program));
     TRY(program_start(program));
     signals_serve(program);
     program_join(program);
@@ -96,11 +122,12 @@ static enum weir_err run_with_pid_file(const struct cli *cli, struct program *pr
 static int run(const struct cli *cli, struct snapshot *snapshot)
 {
     struct program program;
+    const struct backend_ops *ops = NULL;
     signals_block();
     process_raise_limits();
-    if (process_open_error_log(snapshot) != WEIR_OK)
+    if (process_open_error_log(snapshot) != WEIR_OK || choose_io(snapshot, &ops) != WEIR_OK)
         return EXIT_CANNOT_RUN;
-    enum weir_err err = program_open(&program, snapshot, &epoll_ops);
+    enum weir_err err = program_open(&program, snapshot, ops);
     if (!err)
         err = run_with_pid_file(cli, &program);
     program_close(&program);

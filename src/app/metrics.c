@@ -9,7 +9,7 @@
 #include <stdio.h>
 
 /* Where a metric is counted. */
-enum counted { PROGRAM, SERVICE, UPSTREAM };
+enum counted { PROGRAM, WORKER, SERVICE, UPSTREAM };
 enum { LABELS_MAX = 4 };
 
 struct label {
@@ -80,6 +80,8 @@ static void print_sample(const struct page *page, const struct label *more, unsi
 
 static const char *counters_of(const struct page *page, const struct worker *worker)
 {
+    if (page->row->scope == WORKER)
+        return (const char *)worker;
     const struct service *service = worker->services[page->service];
     return page->row->scope == SERVICE ? (const char *)service
                                        : (const char *)&service->upstream_stats[page->upstream];
@@ -236,7 +238,31 @@ static void print_access_log_dropped(const struct page *page)
     print_sample(page, NULL, 0, log ? access_log_dropped(log) : 0);
 }
 
+static const char *shortage_at(unsigned number)
+{
+    static const char *const names[IO_SHORTAGES] = {
+        [SHORT_OF_BUFFERS] = "buffers",
+        [SHORT_OF_COMPLETIONS] = "completions",
+        [SHORT_OF_SUBMISSIONS] = "submissions",
+        [SHORT_OF_DESCRIPTORS] = "descriptors",
+    };
+    return names[number];
+}
+
+static void print_by_shortage(const struct page *page)
+{
+    print_array(page, "resource", shortage_at, 0, IO_SHORTAGES);
+}
+
+static void print_buffers(const struct page *page)
+{
+    const struct label ready = {"state", "ready"}, used = {"state", "used"};
+    print_sample(page, &ready, 1, sum(page, offsetof(struct loop, stats.buffers_ready)));
+    print_sample(page, &used, 1, sum(page, offsetof(struct loop, bufs.used_count)));
+}
+
 #define PROGRAM_STRUCT struct program
+#define WORKER_STRUCT struct worker
 #define SERVICE_STRUCT struct service
 #define UPSTREAM_STRUCT struct upstream_stats
 
@@ -280,7 +306,7 @@ void metrics_print(const struct program *program, struct buf *out)
         struct page page = {.out = out, .program = program, .row = &rows[i]};
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", rows[i].name, rows[i].help, rows[i].name,
                    rows[i].kind);
-        if (rows[i].scope == PROGRAM)
+        if (rows[i].scope == PROGRAM || rows[i].scope == WORKER)
             rows[i].print(&page);
         else
             print_services(&page);

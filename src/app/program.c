@@ -131,7 +131,8 @@ enum weir_err program_start(struct program *program)
     program->failed = err != WEIR_OK;
     pthread_barrier_wait(&program->barrier);
     if (err) {
-        log_line(LOG_ERROR, "cannot start the workers: %s", weir_err_text(err));
+        log_line(LOG_ERROR, "cannot start %u worker%s on %s: %s", program->worker_count,
+                 program->worker_count == 1 ? "" : "s", program->ops->name, weir_err_text(err));
         program_join(program);
         return err;
     }

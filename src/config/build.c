@@ -241,7 +241,7 @@ void build_defaults(struct root_values *values)
     values->max_retries = upstream.retry.attempts;
     struct snapshot *snapshot = &values->snapshot;
     snapshot->references = 1;
-    snapshot->io = SNAPSHOT_IO_AUTO;
+    snapshot->io = IO_AUTO;
     snapshot->error_log = "stderr";
     snapshot->access_log = "stdout";
     snapshot->grace_period = weir_span_s(300);

@@ -8,14 +8,13 @@
  */
 
 #include "base/buf.h"
+#include "io/choose.h"
 #include "proxy/options.h"
-
-enum snapshot_io { SNAPSHOT_IO_AUTO, SNAPSHOT_IO_URING, SNAPSHOT_IO_EPOLL };
 
 struct snapshot {
     _Atomic unsigned references;
     unsigned threads; /* 0: one per CPU */
-    enum snapshot_io io;
+    enum io_choice io;
     const char *pid_file;     /* NULL: none */
     const char *user, *group; /* NULL: stay as started */
     const char *working_directory; /* NULL: stay */

@@ -1,12 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Runs the real program: a configuration as a dict, free ports, its logs, metrics and pools."""
 
+import fcntl
 import json
 import os
 import pathlib
 import re
 import signal
 import subprocess
+import tempfile
 
 import yaml
 
@@ -42,17 +44,22 @@ class Weir:
     """A running weir. `address` is its first listener, `admin` its admin listener.
 
     With a configuration, ports and files that it leaves open are filled in. Without one the
-    arguments say it all; `ready` then tells an address that accepts once it runs.
+    arguments say it all; `ready` then tells an address that accepts once it runs. `io` and
+    `refusal` are program.command()'s.
     """
 
-    def __init__(self, directory, config=None, arguments=(), ready=None, environment=None):
+    def __init__(self, directory, config=None, arguments=(), ready=None, environment=None,
+                 io=program.IO, refusal=program.REFUSAL):
         self.directory = directory
         self.arguments = list(arguments)
+        self.started_with = {"io": io, "refusal": refusal}
         self.environment = {**os.environ, **(environment or {})}
         self.admin = None
         self.address = ready
         self.stopped = False
         self.told_to_stop = False
+        # The demo's addresses are fixed, and another run of these tests may be under way.
+        self.turn = take_turn("demo") if "--demo" in self.arguments else None
         if config is None:
             self.spawn()
         else:
@@ -75,7 +82,7 @@ class Weir:
 
     def spawn(self, configured=()):
         assert program.PATH.is_file(), f"no program at {program.PATH}; build it or set WEIR"
-        command = [str(program.PATH), *configured, *self.arguments, *program.backend()]
+        command = program.command(*configured, *self.arguments, **self.started_with)
         with open(self.directory / "stdout", "wb") as out, \
                 open(self.directory / "stderr", "wb") as err:
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out,
@@ -110,6 +117,13 @@ class Weir:
     @property
     def stderr(self):
         return (self.directory / "stderr").read_text(errors="backslashreplace")
+
+    @property
+    def backend(self):
+        """What it runs on: epoll or io_uring."""
+        ready = wait_until(lambda: re.search(r"notice ready: .* on (\w+),", self.stderr), 5,
+                           "the word that it is ready")
+        return ready[1]
 
     def log(self):
         """The access log's lines so far."""
@@ -180,6 +194,12 @@ class Weir:
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"weir did not stop within {seconds} s\n{self.stderr}") from None
+        finally:
+            self.end_turn()
+
+    def end_turn(self):
+        if self.turn:
+            self.turn.close()
 
     def stop(self):
         """SIGTERM, unless the test has ended it; it must end well and have no complaint."""
@@ -197,12 +217,20 @@ class Weir:
         self.stopped = True
         self.process.kill()
         self.process.wait()
+        self.end_turn()
 
 
-def run(*arguments, directory=None, seconds=20):
+def take_turn(name):
+    """Wait until no other run of these tests has it; it is this one's until it is closed."""
+    turn = open(pathlib.Path(tempfile.gettempdir()) / f"weir-e2e-{name}-{os.getuid()}.lock", "wb")
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    return turn
+
+
+def run(*arguments, directory=None, seconds=20, refusal=program.REFUSAL):
     """Run weir to its end; the completed process, output as text."""
     assert program.PATH.is_file(), f"no program at {program.PATH}; build it or set WEIR"
-    done = subprocess.run([str(program.PATH), *map(str, arguments)], stdin=subprocess.DEVNULL,
+    done = subprocess.run(program.command(*arguments, refusal=refusal), stdin=subprocess.DEVNULL,
                           capture_output=True, text=True, cwd=directory, check=False,
                           timeout=seconds * PATIENCE)
     assert not REPORTS.search(done.stderr), done.stderr

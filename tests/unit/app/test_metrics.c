@@ -108,6 +108,28 @@ TEST(counters_are_summed_over_the_workers)
     tear_down();
 }
 
+TEST(what_loops_count_is_summed_over_the_workers)
+{
+    set_up();
+    stat_add(&workers[0].loop.stats.shortages[SHORT_OF_BUFFERS], 2);
+    stat_add(&workers[1].loop.stats.shortages[SHORT_OF_BUFFERS], 3);
+    stat_add(&workers[1].loop.stats.shortages[SHORT_OF_DESCRIPTORS], 7);
+    stat_set(&workers[0].loop.stats.buffers_ready, 64);
+    stat_set(&workers[1].loop.stats.buffers_ready, 128);
+    stat_set(&workers[1].loop.bufs.used_count, 5);
+    metrics_print(&program, &page);
+    CHECK(has_line("weir_io_shortages_total{resource=\"buffers\"} 5"));
+    CHECK(has_line("weir_io_shortages_total{resource=\"completions\"} 0"));
+    CHECK(has_line("weir_io_shortages_total{resource=\"submissions\"} 0"));
+    CHECK(has_line("weir_io_shortages_total{resource=\"descriptors\"} 7"));
+    CHECK_EQ(IO_SHORTAGES, count_text("weir_io_shortages_total{"));
+    CHECK(has_line("weir_io_buffers{state=\"ready\"} 192"));
+    CHECK(has_line("weir_io_buffers{state=\"used\"} 5"));
+    for (unsigned i = 0; i < WORKERS; i++)
+        workers[i].loop = (struct loop){0};
+    tear_down();
+}
+
 TEST(reasons_are_shown_before_they_happen_but_errors_and_statuses_only_after)
 {
     set_up();

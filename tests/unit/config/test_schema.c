@@ -123,7 +123,7 @@ TEST(the_top_of_the_file)
     REJECT("- a\n", "t.yaml:1:1: error: the configuration must be a mapping, not a list\n");
     REJECT("version: 2\n"
            "threads: 1025\n"
-           "io: uring\n"
+           "io: urgin\n"
            "io_: x\n"
            "user:\n"
            "error_log: \"\"\n"
@@ -132,7 +132,7 @@ TEST(the_top_of_the_file)
            "services: {}\n",
            "t.yaml:1:10: error: 'version' must be 1, not '2'\n"
            "t.yaml:2:10: error: 'threads' must be from 0 to 256, not '1025'\n"
-           "t.yaml:3:5: error: 'io: uring' is not supported by this version\n"
+           "t.yaml:3:5: error: 'io' must be auto or uring or epoll, not 'urgin'\n"
            "t.yaml:4:1: error: unknown key 'io_' (did you mean 'io'?)\n"
            "t.yaml:5:1: error: 'user' must be text, not empty\n"
            "t.yaml:6:12: error: 'error_log' must be text, not ''\n"
@@ -140,8 +140,9 @@ TEST(the_top_of_the_file)
            "t.yaml:8:23: error: 'grace_period_seconds' must be a whole number of seconds, not "
            "'5s'\n"
            "t.yaml:9:11: error: 'services' must be a list, not a mapping\n");
-    REJECT("io: fast\nservices: 5\n", "t.yaml:1:5: error: 'io' must be auto or epoll, not 'fast'\n"
-                                      "t.yaml:2:11: error: 'services' must be a list, not '5'\n");
+    REJECT("io: fast\nservices: 5\n",
+           "t.yaml:1:5: error: 'io' must be auto or uring or epoll, not 'fast'\n"
+           "t.yaml:2:11: error: 'services' must be a list, not '5'\n");
 }
 
 TEST(a_mistake_behind_an_alias_is_told_once)

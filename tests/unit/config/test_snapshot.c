@@ -55,7 +55,7 @@ static const char whole[] = "version: 1\n"
 static void check_process(const struct snapshot *snapshot)
 {
     CHECK_EQ(2, snapshot->threads);
-    CHECK_EQ(SNAPSHOT_IO_EPOLL, snapshot->io);
+    CHECK_EQ(IO_EPOLL, snapshot->io);
     CHECK_SLICE(slice_str(snapshot->pid_file), "/run/weir.pid");
     CHECK_SLICE(slice_str(snapshot->user), "nobody");
     CHECK_SLICE(slice_str(snapshot->group), "nogroup");
@@ -113,7 +113,7 @@ TEST(the_least_configuration)
     if (!CHECK(snapshot))
         return;
     CHECK_EQ(0, snapshot->threads);
-    CHECK_EQ(SNAPSHOT_IO_AUTO, snapshot->io);
+    CHECK_EQ(IO_AUTO, snapshot->io);
     CHECK(!snapshot->pid_file && !snapshot->user && !snapshot->group);
     CHECK(!snapshot->working_directory);
     CHECK_SLICE(slice_str(snapshot->error_log), "stderr");
