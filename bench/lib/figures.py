@@ -41,18 +41,19 @@ def _best(summaries, kind):
     return min(able, key=lambda one: one["cost_us"]["median"], default=None)
 
 
-def summarize(kinds, rounds):
-    """One case's figures, proxy by proxy. `kinds`: name -> kind; `rounds`: name -> its rounds."""
+def summarize(proxies, rounds):
+    """One case's figures, proxy by proxy: each beside the floor that waits as it does, and the best
+    peer. `rounds`: name -> its rounds."""
     summaries = []
-    for name, kind in kinds.items():
-        summary = {"name": name, "kind": kind, "errors": total_errors(rounds[name])}
+    for proxy in proxies:
+        name = proxy.name
+        summary = {"name": name, "kind": proxy.kind, "errors": total_errors(rounds[name])}
         summary.update({key: spread(rounds[name], key) for key in SHOWN})
         summary["rounds"] = rounds[name]
         summaries.append(summary)
-    floor, peer = _best(summaries, "floor"), _best(summaries, "peer")
-    for summary in summaries:
+    peer = _best(summaries, "peer")
+    for proxy, summary in zip(proxies, summaries):
         own = summary["rounds"]
-        summary["x_floor"] = ratio(own, floor["rounds"]) if floor else None
+        summary["x_floor"] = ratio(own, rounds[proxy.floor]) if proxy.floor in rounds else None
         summary["x_best_peer"] = ratio(own, peer["rounds"]) if peer else None
-    return {"floor": floor and floor["name"], "best_peer": peer and peer["name"],
-            "proxies": summaries}
+    return {"best_peer": peer and peer["name"], "proxies": summaries}

@@ -25,23 +25,28 @@ class Proxy:
     template: str = None            # of peers/; the file made from it is @CONFIG@
     version_argv: list = None       # None: it has no version of its own
     environment: dict = field(default_factory=dict)
-    optional_argv: dict = field(default_factory=dict)   # added if --help mentions the key
     by_default: bool = True
+    floor: str = "floor-epoll"      # the relay that waits as it does
+    optional: bool = False          # skipped where it does not start
 
 
 PROXIES = [
     Proxy("floor-epoll", "floor", "bench/floor_epoll",
           ["--listen", "127.0.0.1:@PORT@", "--to", "127.0.0.1:@ORIGIN_PORT@"]),
-    Proxy("weir", "weir", "./weir", ["-c", "@CONFIG@"], "weir.yaml", ["-V"],
-          optional_argv={"--io": ["--io", "epoll"]}),
+    Proxy("floor-uring", "floor", "bench/floor_uring",
+          ["--listen", "127.0.0.1:@PORT@", "--to", "127.0.0.1:@ORIGIN_PORT@"], optional=True),
+    Proxy("weir-epoll", "weir", "./weir", ["-c", "@CONFIG@", "--io", "epoll"], "weir.yaml", ["-V"]),
+    Proxy("weir-uring", "weir", "./weir", ["-c", "@CONFIG@", "--io", "uring"], "weir.yaml", ["-V"],
+          floor="floor-uring", optional=True),
     Proxy("nginx", "peer", "nginx", ["-p", "@DIR@", "-e", "stderr", "-c", "@CONFIG@"],
-          "nginx.conf", ["-v"]),
-    Proxy("haproxy", "peer", "haproxy", ["-db", "-f", "@CONFIG@"], "haproxy.cfg", ["-v"]),
-    Proxy("h2o", "peer", "h2o", ["-c", "@CONFIG@"], "h2o.conf", ["-v"]),
+          "nginx.conf", ["-v"], optional=True),
+    Proxy("haproxy", "peer", "haproxy", ["-db", "-f", "@CONFIG@"], "haproxy.cfg", ["-v"],
+          optional=True),
+    Proxy("h2o", "peer", "h2o", ["-c", "@CONFIG@"], "h2o.conf", ["-v"], optional=True),
     Proxy("nghttpx", "peer", "nghttpx", ["--conf=@CONFIG@"], "nghttpx.conf", ["-v"],
-          by_default=False),
+          by_default=False, optional=True),
     Proxy("caddy", "peer", "caddy", ["run", "--adapter", "caddyfile", "--config", "@CONFIG@"],
-          "Caddyfile", ["version"], by_default=False,
+          "Caddyfile", ["version"], by_default=False, optional=True,
           # Go has no workers to set; this is as near to one as it comes.
           environment={"GOMAXPROCS": "1", "XDG_CONFIG_HOME": "@DIR@", "XDG_DATA_HOME": "@DIR@"}),
 ]
@@ -92,9 +97,6 @@ class RunningProxy:
         if proxy.template:
             self._write_config()
         argv = [program] + [self._fill(word) for word in proxy.argv]
-        for option, words in proxy.optional_argv.items():
-            if option in program_says([program, "--help"]):
-                argv += words
         environment = {name: self._fill(value) for name, value in proxy.environment.items()}
         self.child = Child(proxy.name, argv, self.directory, environment)
 

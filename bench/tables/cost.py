@@ -61,7 +61,7 @@ def find_all(options):
 
 
 def start_all(stack, options, found):
-    """Origin and proxies, all answering; `stack` stops them. A peer that fails to is skipped."""
+    """Origin and proxies, all answering; `stack` stops them. What is optional and fails to is skipped."""
     directory = tempfile.mkdtemp(prefix="weir-bench-")
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
     # Servers that give up root still have to read their own files.
@@ -77,7 +77,7 @@ def start_all(stack, options, found):
             one.child.wait_ready(one.port)
             running.append(one)
         except Failed as failed:
-            if proxy.kind != "peer":
+            if not proxy.optional:
                 raise
             print(f"{proxy.name}: skipped, {failed}")
     return origin, running
@@ -133,9 +133,9 @@ def measure_case(origin, running, size, connections, options):
             rounds[one.proxy.name].append(
                 measure_round(origin, one, size, body, connections, options.seconds))
     show_progress("")
-    kinds = {one.proxy.name: one.proxy.kind for one in running}
+    proxies = [one.proxy for one in running]
     return {"response_bytes": size, "connections": connections,
-            **figures.summarize(kinds, rounds)}
+            **figures.summarize(proxies, rounds)}
 
 
 def show_progress(words):
