@@ -61,7 +61,7 @@ def find_all(options):
 
 
 def start_all(stack, options, found):
-    """Origin and proxies, all answering; `stack` stops them. What is optional and fails to is skipped."""
+    """Origin and proxies, all answering; `stack` stops them. What is optional may fail to."""
     directory = tempfile.mkdtemp(prefix="weir-bench-")
     stack.callback(shutil.rmtree, directory, ignore_errors=True)
     # Servers that give up root still have to read their own files.

@@ -54,7 +54,7 @@ enum weir_err sock_attach(struct loop *loop, struct sock *sock, int descriptor);
 /*
  * Takes a connection from its worker, to be adopted by another. Nobody may be in a call on it
  * (checked). Afterwards the sock is closed and the connection is the caller's. Waits for what the
- * kernel still holds, whatever happens; that takes a turn at most.
+ * kernel still holds, whatever happens; that takes a few turns.
  */
 WEIR_SUSPENDS void sock_detach(struct sock *sock, struct detached *ret_what);
 /* Makes a detached connection this worker's; on an error it is dropped. */

@@ -26,7 +26,7 @@ enum {
     SUBMISSIONS = 1024,
     COMPLETIONS = 8192,
     BUFFERS_FIRST = 64,
-    BUFFERS_MAX = 1024,
+    BUFFERS_MAX = 256,
     UNREAD_MAX = 4,   /* buffers that wait at a sock before its receive is disarmed */
     JOIN_BYTES = 2048 /* so little is joined to what waits, rather than keep a buffer of its own */
 };

@@ -8,8 +8,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The kernel counts in powers of two, up to this. */
-enum { ENTRIES_MAX = 32768 };
+enum {
+    ENTRIES_MAX = 32768, /* the kernel counts in powers of two, up to this */
+    CALM_RECEIVES = 65536
+};
 
 static unsigned power_of_two(unsigned least)
 {
@@ -57,7 +59,7 @@ enum weir_err uring_bufs_init(struct uring_bufs *bufs, struct io_uring *ring, st
     *bufs = (struct uring_bufs){.from = &loop->bufs, .stats = &loop->stats};
     bufs->entries = power_of_two(max);
     bufs->max = max < bufs->entries ? max : bufs->entries;
-    bufs->wanted = first < bufs->max ? first : bufs->max;
+    bufs->wanted = bufs->first = first < bufs->max ? first : bufs->max;
     enum weir_err err = enroll(bufs, ring);
     if (err) {
         free_memory(bufs);
@@ -94,11 +96,18 @@ bool uring_bufs_fill(struct uring_bufs *bufs)
         io_uring_buf_ring_add(bufs->ring, buf->bytes, IOBUF_BYTES, number, (int)bufs->entries - 1,
                               (int)count++);
     }
-    if (count > 0) {
-        io_uring_buf_ring_advance(bufs->ring, (int)count);
-        stat_set(&bufs->stats->buffers_ready, ready_count(bufs));
-    }
+    io_uring_buf_ring_advance(bufs->ring, (int)count);
+    stat_set(&bufs->stats->buffers_ready, ready_count(bufs));
     return ready_count(bufs) > 0;
+}
+
+/* What is too much is not replaced when it is taken. */
+static void shrink_when_calm(struct uring_bufs *bufs)
+{
+    if (++bufs->calm_count < CALM_RECEIVES)
+        return;
+    bufs->calm_count = 0;
+    bufs->wanted = bufs->wanted / 2 > bufs->first ? bufs->wanted / 2 : bufs->first;
 }
 
 struct iobuf *uring_bufs_received(struct uring_bufs *bufs, const struct io_uring_cqe *completion)
@@ -110,6 +119,7 @@ struct iobuf *uring_bufs_received(struct uring_bufs *bufs, const struct io_uring
     iobuf_join(bufs->from);
     bufs->empty[bufs->empty_count++] = (uint16_t)number;
     buf->end = completion->res > 0 ? (uint32_t)completion->res : 0;
+    shrink_when_calm(bufs);
     uring_bufs_fill(bufs);
     return buf;
 }
@@ -117,6 +127,7 @@ struct iobuf *uring_bufs_received(struct uring_bufs *bufs, const struct io_uring
 void uring_bufs_grow(struct uring_bufs *bufs)
 {
     stat_add(&bufs->stats->shortages[SHORT_OF_BUFFERS], 1);
+    bufs->calm_count = 0;
     bufs->wanted = bufs->wanted * 2 < bufs->max ? bufs->wanted * 2 : bufs->max;
     uring_bufs_fill(bufs);
 }

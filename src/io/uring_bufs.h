@@ -5,7 +5,8 @@
 /*
  * The buffers that the kernel has to receive into: a provided-buffer ring, filled from the worker's
  * buffers. The kernel takes one only when bytes come, and each that it takes is replaced at once,
- * by the warmest there is. When more came at once than there were, the ring grows, up to a limit.
+ * by the warmest there is. When more came at once than there were, the ring grows, up to a limit;
+ * after many receives for which it was large enough it shrinks again.
  */
 
 #include "io/backend.h"
@@ -19,7 +20,8 @@ struct uring_bufs {
     struct iobuf **slots; /* by the number that the kernel knows it by; NULL: not in the ring */
     uint16_t *empty;      /* numbers of the empty slots */
     unsigned entries, empty_count;
-    unsigned wanted, max; /* how many the ring should hold, now and at most */
+    unsigned wanted, first, max; /* how many the ring should hold: now, at least, at most */
+    unsigned calm_count;         /* receives since there were too few */
 };
 
 /* The only group of buffers of a ring. */
