@@ -11,7 +11,7 @@ import random
 import time
 
 from soak_world import Clients, Origins
-from waiting import PATIENCE, wait_equal
+from waiting import PATIENCE, settled, wait_equal
 from weir import one_upstream
 
 SECONDS = float(os.environ.get("WEIR_SOAK_SECONDS", "5"))
@@ -49,7 +49,8 @@ async def soak(weir, rng):
     proxy = await asyncio.to_thread(weir, one_upstream(
         *servers, threads=2, access_log="off",
         upstream={"idle_timeout": "1s", "read_timeout": "10s"}))
-    before = descriptors(proxy.pid)
+    # The connection that asked whether it is ready may not be closed yet.
+    before = await asyncio.to_thread(settled, lambda: descriptors(proxy.pid))
     clients, sizes = Clients(rng, proxy.address), []
     reporter = asyncio.create_task(report(proxy, clients, sizes))
     ends_at = asyncio.get_running_loop().time() + SECONDS
