@@ -77,19 +77,20 @@ class Origins:
         task = asyncio.current_task()
         self.tasks.add(task)
         try:
-            while await self.answer(reader, writer):
-                pass
+            # Only what has served rests for a moment and dies: a new connection waits.
+            rest = BOUND_SECONDS
+            while await self.answer(reader, writer, rest):
+                rest = self.rng.choice((0.0002, 0.002, 0.05, BOUND_SECONDS))
         except GONE:
             pass
         finally:
             self.tasks.discard(task)
             self.rng.choice((writer.close, lambda: reset(writer)))()
 
-    async def answer(self, reader, writer):
+    async def answer(self, reader, writer, rest):
         """One request; false when the connection is to end, silently."""
-        wait = self.rng.choice((0.0002, 0.002, 0.05, 30))  # how long it may rest
         try:
-            line, fields = await asyncio.wait_for(read_head(reader), wait)
+            line, fields = await asyncio.wait_for(read_head(reader), rest)
         except asyncio.TimeoutError:
             return False
         await read_body(reader, fields)
