@@ -10,8 +10,17 @@ void upstream_options_init(struct upstream_options *options)
         .group_key = peer.group_key,
         .limits = peer.limits,
         .tcp = peer.tcp,
-        .retry = {.attempts = 2, .body_buffer = 64 * 1024, .non_idempotent = false},
+        .retry = {.attempts = 2, .body_buffer = 64 * 1024, .budget_percent = 20},
         .fail_timeout = weir_span_s(1),
+        .balance = BALANCE_ROUND_ROBIN,
+        .hash_on = HASH_ON_URI,
+        .health =
+            {
+                .interval = weir_span_s(5),
+                .timeout = weir_span_s(1),
+                .rise = 2,
+                .fall = 3,
+            },
     };
 }
 

@@ -19,15 +19,36 @@
 /* One server of an upstream. */
 struct server_options {
     const char *text; /* as it was written, for messages */
+    const char *host; /* a name, to be resolved while weir runs; NULL: `addr` is all */
+    uint16_t port;    /* of `host` */
     struct addr addr;
     unsigned weight; /* 1 to 1000 */
+};
+
+/* How a server is picked. */
+enum balance_policy {
+    BALANCE_ROUND_ROBIN,
+    BALANCE_LEAST_CONNECTIONS,
+    BALANCE_RANDOM, /* the less busy of two that chance picks */
+    BALANCE_CONSISTENT_HASH,
+};
+
+/* What a consistent hash is made of. */
+enum hash_on { HASH_ON_URI, HASH_ON_HOST, HASH_ON_CLIENT };
+
+/* Asking a server by itself whether it is well. */
+struct health_options {
+    const char *path; /* NULL: never asked */
+    struct weir_span interval, timeout;
+    unsigned rise, fall; /* answers in a row that make it well, or unwell */
 };
 
 /* When and how a request is tried again (docs/reuse.md). */
 struct retry_options {
     unsigned attempts;    /* more tries on other servers when connecting fails */
     uint64_t body_buffer; /* how much of a request's body is kept for a replay, bytes */
-    bool non_idempotent;  /* replay whatever the method is */
+    unsigned budget_percent; /* such tries, of all requests */
+    bool non_idempotent;     /* replay whatever the method is */
 };
 
 struct upstream_options {
@@ -43,6 +64,9 @@ struct upstream_options {
     struct peer_tcp tcp;
     struct retry_options retry;
     struct weir_span fail_timeout; /* how long a server that refused is left out */
+    enum balance_policy balance;
+    enum hash_on hash_on;
+    struct health_options health;
 };
 
 struct route_options {

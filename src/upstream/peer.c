@@ -15,12 +15,19 @@ void peer_options_init(struct peer_options *options)
                 .idle_timeout = weir_span_s(60),
                 .max_connection_age = weir_span_s(3600),
                 .max_requests_per_connection = 0,
+                .learn = true,
+                .max_connections = 0,
+                .max_dials = 64,
+                .min_idle = 0,
+                .queue_size = 1024,
+                .queue_timeout = weir_span_s(1),
             },
         .tcp =
             {
                 .keepalive_idle = weir_span_s(45),
                 .keepalive_interval = weir_span_s(5),
                 .keepalive_count = 3,
+                .user_timeout = WEIR_FOREVER,
             },
     };
 }

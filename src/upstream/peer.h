@@ -23,11 +23,23 @@ struct peer_limits {
     struct weir_span idle_timeout;        /* 0: no pooling */
     struct weir_span max_connection_age;  /* WEIR_FOREVER: none */
     uint64_t max_requests_per_connection; /* 0: none */
+    bool learn;                           /* when the peer closes (learn.h), and to be earlier */
+    unsigned max_connections;             /* to its address, over all workers; 0: no limit */
+    unsigned max_dials;                   /* at once, likewise; 0: no limit */
+    unsigned min_idle;                    /* kept ready, dialled ahead */
+    unsigned queue_size;                  /* who may wait when max_connections is reached */
+    struct weir_span queue_timeout;       /* how long */
 };
 
+/* How its sockets are set up. */
 struct peer_tcp {
     struct weir_span keepalive_idle, keepalive_interval; /* idle 0: off */
     int keepalive_count;
+    struct weir_span user_timeout; /* how long sent bytes may go unacknowledged; WEIR_FOREVER: the
+                                      kernel's own limit */
+    bool fast_open;                /* send with the SYN (RFC 7413) */
+    unsigned dscp;                 /* 0 to 63 (RFC 2474) */
+    unsigned receive_buffer;       /* bytes; 0: the kernel's choice */
 };
 
 struct peer_options {
