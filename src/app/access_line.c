@@ -119,7 +119,7 @@ static char *put_connection(char *to, const struct access_record *record)
     if (!record->connected)
         return PUT(to, ",\"connection\":null,\"connection_id\":null,\"connection_requests\":null,"
                        "\"connection_age_ms\":null,\"connection_idle_ms\":null,"
-                       "\"wait_us\":0,\"connect_us\":0,\"tls_us\":0");
+                       "\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0");
     to = PUT(to, ",\"connection\":");
     to = put_text(to, conn_source_name(story->source));
     to = PUT(to, ",\"connection_id\":");
@@ -130,7 +130,11 @@ static char *put_connection(char *to, const struct access_record *record)
     to = put_count(to, weir_span_to_ms(story->connection_age));
     to = PUT(to, ",\"connection_idle_ms\":");
     to = put_count(to, weir_span_to_ms(story->connection_idle));
-    to = PUT(to, ",\"wait_us\":0,\"connect_us\":");
+    to = PUT(to, ",\"miss\":");
+    to = put_text(to, story->missed ? miss_name(story->miss) : NULL);
+    to = PUT(to, ",\"wait_us\":");
+    to = put_count(to, story->wait.ns / 1000);
+    to = PUT(to, ",\"connect_us\":");
     to = put_count(to, story->connect.ns / 1000);
     return PUT(to, ",\"tls_us\":0");
 }

@@ -215,6 +215,36 @@ static void print_by_place(const struct page *page)
     print_array(page, "place", place_at, 0, PLACE_COUNT);
 }
 
+static const char *miss_at(unsigned number)
+{
+    return miss_name((enum miss_reason)number);
+}
+
+static const char *wait_at(unsigned number)
+{
+    return wait_name((enum wait_result)number);
+}
+
+static const char *take_at(unsigned number)
+{
+    return take_name((enum take_result)number);
+}
+
+static void print_by_miss(const struct page *page)
+{
+    print_array(page, "reason", miss_at, 0, MISS_COUNT);
+}
+
+static void print_by_wait(const struct page *page)
+{
+    print_array(page, "result", wait_at, 0, WAIT_COUNT);
+}
+
+static void print_by_takeover(const struct page *page)
+{
+    print_array(page, "result", take_at, 0, TAKE_COUNT);
+}
+
 static void print_by_protocol(const struct page *page)
 {
     const struct label label = {"protocol", "http/1.1"};

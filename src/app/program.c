@@ -86,6 +86,30 @@ static enum weir_err open_access_log(struct program *program)
     return err;
 }
 
+static enum weir_err open_commons(struct program *program)
+{
+    const struct snapshot *snapshot = program->snapshot;
+    program->commons = calloc(snapshot->service_count, sizeof(struct commons *));
+    if (!program->commons)
+        return WEIR_E_NO_MEMORY;
+    for (unsigned i = 0; i < snapshot->service_count; i++) {
+        program->commons[i] = commons_new(program->worker_count,
+                                          snapshot->services[i].upstream_keepalive_pool_size);
+        if (!program->commons[i])
+            return WEIR_E_NO_MEMORY;
+    }
+    return WEIR_OK;
+}
+
+/* Where a worker could not start, the parts are still there, and the process ends. */
+static void close_commons(struct program *program)
+{
+    const struct snapshot *snapshot = program->snapshot;
+    for (unsigned i = 0; program->commons && !program->failed && i < snapshot->service_count; i++)
+        commons_free(&program->commons[i]);
+    free(program->commons);
+}
+
 enum weir_err program_open(struct program *program, struct snapshot *snapshot,
                            const struct backend_ops *ops)
 {
@@ -98,6 +122,7 @@ enum weir_err program_open(struct program *program, struct snapshot *snapshot,
     program->workers = calloc(program->worker_count, sizeof *program->workers);
     if (!program->workers)
         return WEIR_E_NO_MEMORY;
+    TRY(open_commons(program));
     TRY(listen_all(program));
     TRY(open_admin(program));
     return open_access_log(program);
@@ -177,6 +202,7 @@ void program_close(struct program *program)
     admin_close(&program->admin);
     origin_close(&program->origin);
     access_log_close(&program->access_log);
+    close_commons(program);
     free(program->groups);
     free(program->group_services);
     free(program->workers);

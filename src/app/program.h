@@ -20,6 +20,7 @@ struct program {
     struct weir_time started;
     struct worker *workers;
     unsigned worker_count;
+    struct commons **commons;      /* by service: what the workers' parts of its pool share */
     struct listener_group *groups; /* every address of every service */
     unsigned *group_services;      /* group -> number of its service */
     unsigned group_count;

@@ -41,12 +41,11 @@ unsigned survey_place(const struct upstream_options *upstream, const struct addr
 
 /* The number of a peer; `first` is the number of its service's first one. */
 static unsigned number_of(const struct service_options *service, unsigned first,
-                          const struct peer *peer)
+                          unsigned upstream, const struct addr *addr)
 {
-    for (unsigned i = 0; i < peer->options.upstream_number; i++)
+    for (unsigned i = 0; i < upstream; i++)
         first += service->upstreams[i].server_count;
-    return first +
-           survey_place(&service->upstreams[peer->options.upstream_number], &peer->options.addr);
+    return first + survey_place(&service->upstreams[upstream], addr);
 }
 
 static void note_conn(struct survey_part *part, const struct conn *conn, unsigned number)
@@ -76,7 +75,8 @@ static void note_keys(struct survey_part *part, const struct service *service, u
     for (size_t i = 0; i < keys->bucket_count; i++)
         for (struct map_link *at = keys->buckets[i]; at; at = at->next) {
             const struct pool_key *key = container_of(at, const struct pool_key, link);
-            struct survey_peer *peer = &part->peers[number_of(service->options, first, key->peer)];
+            struct survey_peer *peer = &part->peers[number_of(
+                service->options, first, key->upstream_number, &gate_of(key)->addr)];
             peer->opened += key->opened_count;
             peer->reused += key->reused_count;
             peer->dialling += key->dialling_count;
@@ -87,7 +87,9 @@ static void note_service(struct survey_part *part, const struct service *service
 {
     list_each (link, &service->pool.conns) {
         const struct conn *conn = container_of(link, const struct conn, all_link);
-        note_conn(part, conn, number_of(service->options, first, conn->peer));
+        note_conn(part, conn,
+                  number_of(service->options, first, conn->peer->options.upstream_number,
+                            &conn->peer->options.addr));
     }
     note_keys(part, service, first);
 }

@@ -21,7 +21,8 @@ static enum weir_err open_service(struct worker *worker, unsigned number)
         .loop = &worker->loop,
         .streams = &worker->streams,
         .worker = worker->number,
-        .worker_count = program->worker_count,
+        .commons = program->commons[number],
+        .family = &worker->family,
     };
     if (program->access_log) {
         parts.log = access_log_record;
@@ -36,6 +37,7 @@ static enum weir_err open_all(struct worker *worker)
     struct loop_options options = {.ops = program->ops, .worker = worker->number};
     TRY(loop_init(&worker->loop, &options));
     socket_streams_init(&worker->streams, &worker->loop);
+    list_init(&worker->family.pools);
     worker->services = calloc(snapshot_of(worker)->service_count, sizeof *worker->services);
     worker->listeners = calloc(program->group_count, sizeof *worker->listeners);
     if (!worker->services || !worker->listeners)
@@ -78,7 +80,7 @@ static void close_all(struct worker *worker)
 static bool services_have_ended(const struct worker *worker)
 {
     for (unsigned i = 0; i < snapshot_of(worker)->service_count; i++)
-        if (!downstream_is_empty(&worker->services[i]->downstream))
+        if (!service_has_ended(worker->services[i]))
             return false;
     return true;
 }

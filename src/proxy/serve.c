@@ -82,7 +82,7 @@ WEIR_SUSPENDS static enum weir_err receive_head(struct serving *serving)
 /* One try on one server: WEIR_OK when a final response head is there. */
 WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connector_want want)
 {
-    const struct peer *peer = serving->server->peer;
+    struct peer *peer = serving->server->peer;
     struct weir_time deadline =
         loop_deadline(serving->service->loop, peer->options.limits.total_connection_timeout);
     serving->attempts++;

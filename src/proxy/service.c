@@ -5,12 +5,6 @@
 
 #include <stdlib.h>
 
-/* This worker's share of a number that is meant for all of them; the shares add up to it. */
-static unsigned share_of(unsigned total, unsigned worker, unsigned worker_count)
-{
-    return total / worker_count + (worker < total % worker_count ? 1 : 0);
-}
-
 static void upstream_part_fini(struct upstream_part *part)
 {
     for (unsigned i = 0; i < part->balance.count; i++)
@@ -86,8 +80,9 @@ static void init_pool(struct service *service, const struct service_parts *parts
     struct pool_options options = {
         .loop = parts->loop,
         .streams = parts->streams,
-        .size = share_of(service->options->upstream_keepalive_pool_size, parts->worker,
-                         parts->worker_count),
+        .commons = parts->commons,
+        .family = parts->family,
+        .worker = parts->worker,
         .stats = service->upstream_stats,
         .seed = rand_seed_from_kernel(),
     };
@@ -146,4 +141,9 @@ void service_drain(struct service *service)
 {
     downstream_drain(&service->downstream);
     pool_drain(&service->pool);
+}
+
+bool service_has_ended(const struct service *service)
+{
+    return downstream_is_empty(&service->downstream) && pool_is_quiet(&service->pool);
 }

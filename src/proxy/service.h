@@ -43,7 +43,9 @@ struct upstream_part {
 struct service_parts {
     struct loop *loop;
     struct socket_streams *streams;
-    unsigned worker, worker_count;
+    struct commons *commons;    /* of the service's pool */
+    struct pool_family *family; /* of the worker */
+    unsigned worker;
     access_log_fn *log; /* NULL: none */
     void *log_owner;
 };
@@ -69,6 +71,9 @@ void service_close(struct service **service);
 
 /* Takes no new requests and keeps no connection; running exchanges go on. */
 void service_drain(struct service *service);
+
+/* Whether no client is left, and nothing of the pool is on its way. */
+bool service_has_ended(const struct service *service);
 
 /* Serves one exchange from top to bottom (serve.c): the handler of the service's downstream. */
 WEIR_SUSPENDS void serve(void *service, struct exchange *exchange);

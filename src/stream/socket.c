@@ -69,6 +69,14 @@ static void socket_shut(struct stream *stream)
     sock_shut(&of(stream)->sock);
 }
 
+WEIR_SUSPENDS static void socket_detach(struct stream **stream, struct detached *ret_what)
+{
+    struct socket_stream *self = of(*stream);
+    sock_detach(&self->sock, ret_what);
+    *stream = NULL;
+    slab_free(&self->streams->slab, self);
+}
+
 static enum weir_err socket_peer(struct stream *stream, struct addr *ret_addr)
 {
     return stream->loop->ops->peer(&of(stream)->sock, ret_addr);
@@ -90,6 +98,7 @@ static const struct stream_ops socket_ops = {
     .peer_ended = socket_peer_ended,
     .watch = socket_watch,
     .shut = socket_shut,
+    .detach = socket_detach,
     .peer = socket_peer,
     .close = socket_close,
 };
@@ -139,6 +148,22 @@ enum weir_err socket_stream_attach(struct socket_streams *streams, int descripto
         return WEIR_E_NO_MEMORY;
     }
     enum weir_err err = sock_attach(streams->loop, &self->sock, descriptor);
+    if (err)
+        slab_free(&streams->slab, self);
+    else
+        *ret_stream = &self->stream;
+    return err;
+}
+
+enum weir_err socket_stream_adopt(struct socket_streams *streams, struct detached *what,
+                                  struct stream **ret_stream)
+{
+    struct socket_stream *self = socket_new(streams);
+    if (!self) {
+        sock_drop(streams->loop, what);
+        return WEIR_E_NO_MEMORY;
+    }
+    enum weir_err err = sock_adopt(streams->loop, &self->sock, what);
     if (err)
         slab_free(&streams->slab, self);
     else

@@ -28,4 +28,8 @@ WEIR_SUSPENDS enum weir_err socket_stream_dial(struct socket_streams *streams,
 enum weir_err socket_stream_attach(struct socket_streams *streams, int descriptor,
                                    struct stream **ret_stream);
 
+/* Makes a detached connection a stream of this worker; it is dropped on an error. */
+enum weir_err socket_stream_adopt(struct socket_streams *streams, struct detached *what,
+                                  struct stream **ret_stream);
+
 #endif

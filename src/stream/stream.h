@@ -35,6 +35,7 @@ struct stream_ops {
     bool (*peer_ended)(const struct stream *stream);
     void (*watch)(struct stream *stream, stream_watch_fn *watch, void *owner);
     void (*shut)(struct stream *stream);
+    WEIR_SUSPENDS void (*detach)(struct stream **stream, struct detached *ret_what);
     enum weir_err (*peer)(struct stream *stream, struct addr *ret_addr);
     void (*close)(struct stream **stream, bool reset);
 };
@@ -98,6 +99,21 @@ static inline void stream_watch(struct stream *stream, stream_watch_fn *watch, v
 static inline void stream_shut(struct stream *stream)
 {
     stream->ops->shut(stream);
+}
+
+/*
+ * Takes the connection from this worker, to be adopted by another, and nulls the pointer. Nobody
+ * may be in a call on it. What came meanwhile is told in *ret_what. Only for a kind that can
+ * move.
+ */
+WEIR_SUSPENDS static inline void stream_detach(struct stream **stream, struct detached *ret_what)
+{
+    (*stream)->ops->detach(stream, ret_what);
+}
+
+static inline bool stream_can_move(const struct stream *stream)
+{
+    return stream->ops->detach != NULL;
 }
 
 /* The address of the other end; WEIR_E_ADDRESS where the kind has none. */

@@ -14,10 +14,12 @@ enum connector_want {
 };
 
 /*
- * *ret_session goes back with session_release(). Errors as pool_dial(). Suspends only when it must
- * dial.
+ * *ret_session goes back with session_release(). Suspends only when this worker has no idle
+ * connection for the peer: then another worker's is asked for, and when there is none it is dialled
+ * or waited for, whichever gives one first. Errors as ask_for_conn(). The peer must stay until it
+ * returns.
  */
-WEIR_SUSPENDS enum weir_err connector_get(struct pool *pool, const struct peer *peer,
+WEIR_SUSPENDS enum weir_err connector_get(struct pool *pool, struct peer *peer,
                                           enum connector_want want, struct weir_time deadline,
                                           struct session **ret_session);
 

@@ -38,18 +38,51 @@ bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,
     }
 }
 
+/* The server ended it at rest: how long that was is worth knowing. */
+static void learn_end(const struct conn *conn, enum close_reason reason)
+{
+    struct weir_time now = loop_now(conn->pool->loop);
+    if (conn->peer->options.limits.learn &&
+        (reason == CLOSE_PEER_CLOSED || reason == CLOSE_PEER_RESET))
+        census_closed(conn->key->census, now, weir_time_between(conn->released, now),
+                      conn->requests);
+}
+
 static void on_idle_event(struct stream *stream, void *owner)
 {
     struct conn *conn = owner;
     enum close_reason reason;
     must(conn->magic == CONN_MAGIC && conn->stream == stream);
-    if (!idle_is_alive(conn, LOOK_TOLD, PLACE_IDLE, &reason))
-        pool_close(&conn, reason, false);
+    if (idle_is_alive(conn, LOOK_TOLD, PLACE_IDLE, &reason))
+        return;
+    learn_end(conn, reason);
+    pool_close(&conn, reason, false);
+}
+
+/* It rested as long as it may be given out; should it stay to see whether that is still true? */
+static bool becomes_probe(struct conn *conn)
+{
+    struct loop *loop = conn->pool->loop;
+    struct weir_span stay;
+    if (conn->rest_ends_by != CLOSE_LEARNED_IDLE_TIMEOUT || conn->probes ||
+        !census_begin_probe(conn->key->census, loop_now(loop), &stay))
+        return false;
+    conn->probes = true;
+    conn->key->probe_count++;
+    idle_tell_census(conn->key, conn->pool);
+    loop_timer_arm(loop, &conn->rest, stay);
+    return true;
 }
 
 static void on_rested(struct timer *timer)
 {
     struct conn *conn = container_of(timer, struct conn, rest);
+    struct weir_time now = loop_now(conn->pool->loop);
+    if (becomes_probe(conn))
+        return;
+    if (conn->probes)
+        census_survived(conn->key->census, now, weir_time_between(conn->released, now),
+                        conn->requests);
     pool_close(&conn, conn->rest_ends_by, false);
 }
 
@@ -74,43 +107,112 @@ static enum look choose_look(const struct conn *conn, enum look wanted)
     return conn->released_turn == loop->turn ? LOOK_TOLD : wanted;
 }
 
-bool idle_passes_checkout(struct conn *conn, enum look look, enum close_reason *ret_reason)
+/* When its rest ends, and by which of the limits. */
+static struct weir_time rest_end(const struct conn *conn, enum close_reason *ret_reason)
 {
-    struct loop *loop = conn->pool->loop;
-    if (weir_time_between(conn->born, loop_now(loop)).ns >= conn->max_age.ns) {
-        *ret_reason = CLOSE_MAX_AGE;
-        return false;
+    struct weir_span rest = conn->rest_for;
+    struct weir_span learned = conn->peer->options.limits.learn
+                                   ? census_safe_rest(conn->key->census)
+                                   : WEIR_FOREVER;
+    *ret_reason = CLOSE_IDLE_TIMEOUT;
+    if (learned.ns < rest.ns) {
+        *ret_reason = CLOSE_LEARNED_IDLE_TIMEOUT;
+        rest = learned;
     }
-    return idle_is_alive(conn, choose_look(conn, look), PLACE_CHECKOUT, ret_reason);
+    struct weir_time end = weir_time_after(conn->released, rest);
+    struct weir_time age_end = weir_time_after(conn->born, conn->max_age);
+    if (weir_time_before(age_end, end)) {
+        *ret_reason = CLOSE_MAX_AGE;
+        end = age_end;
+    }
+    return end;
 }
 
-void idle_enter(struct conn *conn, struct weir_span rest)
+bool idle_may_rest(const struct conn *conn, enum close_reason *ret_reason)
+{
+    if (conn->pool->commons->places.size == 0 || conn->rest_for.ns <= 0) {
+        *ret_reason = CLOSE_NOT_REUSABLE;
+        return false;
+    }
+    return weir_time_before(loop_now(conn->pool->loop), rest_end(conn, ret_reason));
+}
+
+bool idle_passes_checkout(struct conn *conn, enum look look, enum close_reason *ret_reason)
+{
+    struct weir_time now = loop_now(conn->pool->loop);
+    /* What was learned since it was laid to rest holds for it too; its timer comes a tick late. */
+    if (!weir_time_before(now, rest_end(conn, ret_reason)))
+        return false;
+    if (idle_is_alive(conn, choose_look(conn, look), PLACE_CHECKOUT, ret_reason))
+        return true;
+    learn_end(conn, *ret_reason);
+    return false;
+}
+
+void idle_tell_census(struct pool_key *key, const struct pool *pool)
+{
+    census_set(key->census, pool->worker, key->idle_count - key->probe_count);
+}
+
+static void tell_oldest(struct pool *pool)
+{
+    struct list *first = list_first(&pool->idle);
+    places_tell_oldest(&pool->commons->places, pool->worker,
+                       first ? container_of(first, struct conn, idle_link)->released : WEIR_NEVER);
+}
+
+/* The lists are in the order of release, which is nearly always the order of coming. */
+static void enter_lists(struct conn *conn)
+{
+    struct list *after = &conn->key->idle;
+    while (after->next != &conn->key->idle &&
+           weir_time_before(conn->released,
+                            container_of(after->next, struct conn, key_link)->released))
+        after = after->next;
+    list_insert(after, &conn->key_link);
+    struct list *before = &conn->pool->idle;
+    while (before->prev != &conn->pool->idle &&
+           weir_time_before(conn->released,
+                            container_of(before->prev, struct conn, idle_link)->released))
+        before = before->prev;
+    list_push_back(before, &conn->idle_link);
+}
+
+void idle_enter(struct conn *conn)
 {
     struct pool *pool = conn->pool;
-    struct weir_time now = loop_now(pool->loop);
-    struct weir_span left = weir_span_ns(conn->max_age.ns - weir_time_between(conn->born, now).ns);
-    bool age_first = !weir_span_is_forever(conn->max_age) && left.ns < rest.ns;
     conn->state = CONN_IDLE;
-    conn->released = now;
-    conn->released_turn = pool->loop->turn;
-    conn->rest_ends_by = age_first ? CLOSE_MAX_AGE : CLOSE_IDLE_TIMEOUT;
-    loop_timer_arm(pool->loop, &conn->rest, age_first ? left : rest);
+    conn->rested = true;
+    struct weir_time end = rest_end(conn, &conn->rest_ends_by);
+    timer_arm(&pool->loop->sched.timers, &conn->rest, end);
     stream_watch(conn->stream, on_idle_event, conn);
-    list_push_front(&conn->key->idle, &conn->key_link);
-    list_push_back(&pool->idle, &conn->idle_link);
+    enter_lists(conn);
     pool->idle_count++;
     conn->key->idle_count++;
     stat_add(&conn_stats(conn)->idle, 1);
+    tell_oldest(pool);
+    idle_tell_census(conn->key, pool);
 }
 
 void idle_leave(struct conn *conn)
 {
+    struct pool *pool = conn->pool;
     must(conn->state == CONN_IDLE);
-    loop_timer_disarm(conn->pool->loop, &conn->rest);
+    if (conn->probes) {
+        conn->probes = false;
+        conn->key->probe_count--;
+        census_end_probe(conn->key->census);
+    }
+    loop_timer_disarm(pool->loop, &conn->rest);
     stream_watch(conn->stream, NULL, NULL);
+    bool was_oldest = pool->idle.next == &conn->idle_link;
     list_remove(&conn->key_link);
     list_remove(&conn->idle_link);
-    conn->pool->idle_count--;
+    pool->idle_count--;
     conn->key->idle_count--;
     stat_sub(&conn_stats(conn)->idle, 1);
+    places_give(&pool->commons->places, pool->worker);
+    if (was_oldest)
+        tell_oldest(pool);
+    idle_tell_census(conn->key, pool);
 }

@@ -12,9 +12,16 @@
 /* Once for each connection, before it rests for the first time. */
 void idle_init(struct conn *conn);
 
-/* Lays a connection to rest for at most `rest`: its key's first to be taken, the pool's last. */
-void idle_enter(struct conn *conn, struct weir_span rest);
+/* Whether it may rest at all; else why it is closed. */
+bool idle_may_rest(const struct conn *conn, enum close_reason *ret_reason);
+
+/* Lays a connection to rest: its key's first to be taken, the pool's last. A place is taken. */
+void idle_enter(struct conn *conn);
+/* Ends its rest, and gives its place back. */
 void idle_leave(struct conn *conn);
+
+/* How many of this key's can be given out. */
+void idle_tell_census(struct pool_key *key, const struct pool *pool);
 
 /* Looks at a connection that nobody reads from. False, with the reason, when it must be closed. */
 bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "upstream/peer.h"
 
+#include "base/check.h"
+
 void peer_options_init(struct peer_options *options)
 {
     *options = (struct peer_options){
@@ -32,8 +34,16 @@ void peer_options_init(struct peer_options *options)
     };
 }
 
+void peer_unref(struct peer *peer)
+{
+    must(peer->references > 0);
+    if (--peer->references == 0 && peer->drained && peer->unused)
+        peer->unused(peer);
+}
+
 void peer_init(struct peer *peer, const struct peer_options *options)
 {
+    *peer = (struct peer){0};
     peer->options = *options;
     key_make(options, &peer->key);
     addr_print(&options->addr, peer->address_text);

@@ -3,8 +3,8 @@
 #define UPSTREAM_PEER_H
 
 /*
- * A peer: where to connect and how. Immutable once made, shared by all workers. What makes two
- * connections interchangeable is its key (key.h); what only bounds an exchange (timeouts) is not.
+ * A peer: where to connect and how. What makes two connections interchangeable is its key (key.h);
+ * what only bounds an exchange (timeouts) is not.
  */
 
 #include "io/addr.h"
@@ -48,21 +48,37 @@ struct peer_options {
     struct addr addr;
     struct addr source; /* bind_to; .len 0: none */
     enum peer_protocol protocol;
+    bool counts_active; /* balancing wants to know how many sessions all workers have with it */
     uint64_t group_key; /* of two peers that differ in it none shares the other's connections */
     struct peer_limits limits;
     struct peer_tcp tcp;
 };
 
+/*
+ * Of one worker, immutable but for what its pool notes in it: who refers to it, and that it is
+ * wanted no more.
+ */
 struct peer {
     struct peer_options options;
     struct key key;
     char address_text[ADDR_TEXT_SIZE];
+    bool drained;
+    unsigned references;
+    void (*unused)(struct peer *peer); /* called when it is drained and the last reference goes; may
+                                          be NULL */
 };
 
 /* Defaults of docs/configuration.md; the address is left empty. */
 void peer_options_init(struct peer_options *options);
 
-/* Makes a peer in memory of the caller's. */
+static inline struct peer *peer_ref(struct peer *peer)
+{
+    peer->references++;
+    return peer;
+}
+void peer_unref(struct peer *peer);
+
+/* Makes a peer in memory of the caller's, without references. */
 void peer_init(struct peer *peer, const struct peer_options *options);
 
 #endif

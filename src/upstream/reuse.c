@@ -50,6 +50,8 @@ enum keep keep_decide(const struct keep_facts *facts)
         return KEEP_NOT_KEEPALIVE_MAX;
     if (facts->max_requests > 0 && facts->requests >= facts->max_requests)
         return KEEP_NOT_MAX_REQUESTS;
+    if (facts->learned_max_requests > 0 && facts->requests >= facts->learned_max_requests)
+        return KEEP_NOT_LEARNED_MAX_REQUESTS;
     if (facts->age.ns >= facts->max_age.ns)
         return KEEP_NOT_MAX_AGE;
     if (facts->is_private)

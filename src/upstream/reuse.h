@@ -36,6 +36,7 @@ struct keep_facts {
     uint64_t keepalive_timeout_s;    /* of the response's Keep-Alive field */
     uint64_t keepalive_max;          /* more requests that the server allows */
     uint64_t requests, max_requests; /* max 0: none */
+    uint64_t learned_max_requests;   /* 0: none */
     struct weir_span age, max_age;
     bool is_private;
     bool service_draining;

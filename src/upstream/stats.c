@@ -9,6 +9,30 @@ static const char *const close_names[CLOSE_COUNT] = {
 #undef X
 };
 
+static const char *const miss_names[] = {
+#define MISS(NAME, name, text) name,
+#define WAIT(NAME, name, text)
+#define TAKE(NAME, name, text)
+#include "upstream/stats.def"
+#undef MISS
+#undef WAIT
+};
+static const char *const wait_names[] = {
+#define MISS(NAME, name, text)
+#define WAIT(NAME, name, text) name,
+#include "upstream/stats.def"
+#undef WAIT
+#undef TAKE
+};
+static const char *const take_names[] = {
+#define WAIT(NAME, name, text)
+#define TAKE(NAME, name, text) name,
+#include "upstream/stats.def"
+#undef MISS
+#undef WAIT
+#undef TAKE
+};
+
 static const char *const source_names[SOURCE_COUNT] = {"new", "reused", "taken_over"};
 static const char *const place_names[PLACE_COUNT] = {"idle", "checkout", "release"};
 static const char *const result_names[RETRY_RESULT_COUNT] = {"replayed", "refused"};
@@ -35,4 +59,22 @@ const char *retry_result_name(enum retry_result result)
 {
     must((unsigned)result < RETRY_RESULT_COUNT);
     return result_names[result];
+}
+
+const char *miss_name(enum miss_reason reason)
+{
+    must((unsigned)reason < MISS_COUNT);
+    return miss_names[reason];
+}
+
+const char *wait_name(enum wait_result result)
+{
+    must((unsigned)result < WAIT_COUNT);
+    return wait_names[result];
+}
+
+const char *take_name(enum take_result result)
+{
+    must((unsigned)result < TAKE_COUNT);
+    return take_names[result];
 }

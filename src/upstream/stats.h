@@ -20,6 +20,37 @@ enum close_reason {
 };
 const char *close_name(enum close_reason reason);
 
+/* The rows of stats.def. */
+enum miss_reason {
+#define MISS(NAME, name, text) MISS_##NAME,
+#define WAIT(NAME, name, text)
+#define TAKE(NAME, name, text)
+#include "upstream/stats.def"
+#undef MISS
+    MISS_COUNT
+};
+enum wait_result {
+#define MISS(NAME, name, text)
+#undef WAIT
+#define WAIT(NAME, name, text) WAIT_##NAME,
+#include "upstream/stats.def"
+#undef WAIT
+    WAIT_COUNT
+};
+enum take_result {
+#define WAIT(NAME, name, text)
+#undef TAKE
+#define TAKE(NAME, name, text) TAKE_##NAME,
+#include "upstream/stats.def"
+#undef MISS
+#undef WAIT
+#undef TAKE
+    TAKE_COUNT
+};
+const char *miss_name(enum miss_reason reason);
+const char *wait_name(enum wait_result result);
+const char *take_name(enum take_result result);
+
 /* Where a request's connection came from. */
 enum conn_source { SOURCE_NEW, SOURCE_REUSED, SOURCE_TAKEN_OVER, SOURCE_COUNT };
 const char *conn_source_name(enum conn_source source);
@@ -39,7 +70,11 @@ struct upstream_stats {
     stat_count not_kept[KEEP_COUNT];
     stat_count unexpected_data[PLACE_COUNT];
     stat_count retries[WEIR_E_COUNT][RETRY_RESULT_COUNT];
-    stat_count idle, in_use, dialling; /* gauges */
+    stat_count misses[MISS_COUNT];
+    stat_count waits[WAIT_COUNT];
+    stat_count takeovers[TAKE_COUNT];
+    stat_count idle, in_use, dialling, waiting; /* gauges */
+    struct histogram wait;                      /* of those that stood in a queue */
     struct histogram connect;
     struct histogram idle_age; /* at reuse */
 };

@@ -96,7 +96,7 @@ static bool is_mine(struct client *self)
     uint64_t connection = number_field(&self->response.fields, SLICE("X-Conn"));
     if (nonce == self->nonce)
         return true;
-    size_t origin = (size_t)(self->peer - self->play->peers) / KEYS_PER_ORIGIN;
+    size_t origin = (size_t)(self->peer - self->part->peers) / KEYS_PER_ORIGIN;
     must(connection < COUNT_OF(self->play->origins[origin].tainted));
     must(self->play->origins[origin].tainted[connection]);
     must(self->session->story.source != SOURCE_NEW);
@@ -157,7 +157,7 @@ static void release(struct client *self, bool keep)
     session_release(&self->session, keep);
     self->connection = 0;
     rules_check(self->play);
-    list_each (link, &self->play->pool.idle)
+    list_each (link, &self->part->pool.idle)
         must(fit || container_of(link, struct conn, idle_link)->id != connection);
 }
 
@@ -165,8 +165,8 @@ WEIR_SUSPENDS static enum weir_err attempt(struct client *self, enum connector_w
 {
     struct play *play = self->play;
     struct weir_time deadline =
-        loop_deadline(&play->loop, self->peer->options.limits.total_connection_timeout);
-    TRY(connector_get(&play->pool, self->peer, want, deadline, &self->session));
+        loop_deadline(&self->part->loop, self->peer->options.limits.total_connection_timeout);
+    TRY(connector_get(&self->part->pool, self->peer, want, deadline, &self->session));
     play->gets++;
     self->began = self->done = false;
     self->got = 0;
@@ -207,8 +207,8 @@ static bool may_replay(struct client *self, enum weir_err err, unsigned attempts
         must(allowed);
     if (allowed && facts.reused) {
         struct weir_time broken = session->released_before;
-        pool_close_idle_since(&self->play->pool, self->peer, broken);
-        list_each (link, &self->play->pool.idle) {
+        pool_close_idle_since(&self->part->pool, self->peer, broken);
+        list_each (link, &self->part->pool.idle) {
             const struct conn *conn = container_of(link, struct conn, idle_link);
             must(conn->key != session->conn->key || weir_time_before(broken, conn->released));
         }
@@ -232,7 +232,7 @@ WEIR_SUSPENDS static enum weir_err exchange(struct client *self)
 {
     enum connector_want want = CONNECTOR_ANY;
     struct play *play = self->play;
-    self->peer = &play->peers[rand_below(&play->world.rand, play->peer_count)];
+    self->peer = &self->part->peers[rand_below(&play->world.rand, play->peer_count)];
     self->got = 0;
     write_request(self);
     for (unsigned attempts = 0;; attempts++) {
@@ -253,7 +253,6 @@ static void run_client(void *argument)
     struct client *self = argument;
     struct play *play = self->play;
     enum weir_err err = WEIR_OK;
-    self->co = co_self();
     while (self->requests_left-- > 0 && err != WEIR_E_CANCELED) {
         static const int64_t rests_ns[] = {0, 1, 100000, 5000000, 100000000, 2000000000};
         int64_t most = rests_ns[rand_below(&play->world.rand, COUNT_OF(rests_ns))];
@@ -263,6 +262,7 @@ static void run_client(void *argument)
             err = exchange(self);
     }
     play->clients[self->number] = NULL;
+    play->clients_alive--;
     free(self);
 }
 
@@ -275,5 +275,8 @@ void client_start(struct play *play, unsigned number)
     client->polite = play->polite;
     client->requests_left = 1 + (unsigned)rand_below(&play->world.rand, 20);
     play->clients[number] = client;
-    must(scope_spawn(&play->client_scope, "client", run_client, client) == WEIR_OK);
+    client->part = &play->parts[rand_below(&play->world.rand, play->part_count)];
+    play->clients_alive++;
+    must(co_spawn(&client->part->loop.sched, NULL, "client", run_client, client, &client->co) ==
+         WEIR_OK);
 }

@@ -13,24 +13,25 @@
 #include "upstream/connector.h"
 
 enum { ORIGINS_MAX = 4, KEYS_PER_ORIGIN = 2, PEERS_MAX = ORIGINS_MAX * KEYS_PER_ORIGIN };
-enum { CLIENTS_MAX = 10, BODY_MAX = 3000 };
+enum { CLIENTS_MAX = 10, BODY_MAX = 3000, PARTS_MAX = 4 };
 
 /* What a run has seen, added up over all seeds. */
 struct tally {
     uint64_t requests, answered, failed, replayed, canceled, stale, unchecked;
     uint64_t closed[CLOSE_COUNT], not_kept[KEEP_COUNT], unexpected[PLACE_COUNT];
-    uint64_t sources[SOURCE_COUNT];
+    uint64_t sources[SOURCE_COUNT], misses[MISS_COUNT], waits[WAIT_COUNT], takeovers[TAKE_COUNT];
 };
 
 struct play;
 
 struct client {
     struct play *play;
+    struct part *part;
     struct co *co;
     unsigned number, requests_left;
     uint64_t connection; /* the id of the one it uses; 0: none */
     struct session *session;
-    const struct peer *peer;
+    struct peer *peer;
     uint64_t nonce;
     size_t body_len; /* of the request */
     bool sent_chunked, polite;
@@ -45,20 +46,26 @@ struct client {
     char body[BODY_MAX];
 };
 
-/* One seed's world. */
-struct play {
-    struct sim_world world;
+/* A worker's part of the pool. */
+struct part {
     struct loop loop;
     struct socket_streams streams;
     struct pool pool;
     struct upstream_stats stats[PEERS_MAX];
-    struct origin origins[ORIGINS_MAX];
     struct peer peers[PEERS_MAX];
-    unsigned origin_count, peer_count, client_count;
+    struct mail drain_mail;
+};
+
+/* One seed's world. The origins live with the first part. */
+struct play {
+    struct sim_world world;
+    struct commons *commons;
+    struct part parts[PARTS_MAX];
+    struct origin origins[ORIGINS_MAX];
+    unsigned part_count, origin_count, peer_count, client_count, clients_alive;
     struct client *clients[CLIENTS_MAX];
-    struct scope client_scope;
     bool polite, collide;
-    uint64_t next_nonce, newest_connection, gets;
+    uint64_t next_nonce, gets;
     struct tally *tally;
 };
 

@@ -59,6 +59,8 @@ struct sim_world {
     bool stuck;  /* nothing can happen any more */
     bool driven; /* sim_run() moves the clock */
     bool tracing;
+    void (*turned)(void *owner); /* sim_run() calls it when all loops have turned; may be NULL */
+    void *owner;
 };
 
 extern const struct backend_ops sim_ops;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "co/wait.h"
 #include "tests/sim/pool_play.h"
+#include "upstream/keys.h"
 
 #include "tests/check.h"
 
@@ -45,6 +46,20 @@ static void choose_limits(struct play *play, struct peer_limits *limits)
     limits->max_connection_age = sim_chance(world, 500) ? WEIR_FOREVER : some_span(play, 5000);
     limits->max_requests_per_connection =
         sim_chance(world, 700) ? 0 : 1 + rand_below(&world->rand, 5);
+    limits->max_connections = sim_chance(world, 500) ? 0 : 1 + (unsigned)rand_below(&world->rand, 4);
+    limits->max_dials = (unsigned)rand_below(&world->rand, 4);
+    limits->queue_size = (unsigned)rand_below(&world->rand, 6);
+    limits->queue_timeout = some_span(play, 1000);
+    limits->learn = sim_chance(world, 500);
+}
+
+/* Each part has a peer of its own for each key. */
+static void add_peer(struct play *play, struct peer_options *options)
+{
+    options->upstream_number = play->peer_count;
+    for (unsigned i = 0; i < play->part_count; i++)
+        peer_init(&play->parts[i].peers[play->peer_count], options);
+    play->peer_count++;
 }
 
 static void open_origins(struct play *play)
@@ -54,7 +69,7 @@ static void open_origins(struct play *play)
         struct origin *origin = &play->origins[i];
         char addr[32];
         snprintf(addr, sizeof addr, "10.0.0.%u:80", i + 1);
-        CHECK_OK(origin_open(origin, &play->world, &play->loop, addr));
+        CHECK_OK(origin_open(origin, &play->world, &play->parts[0].loop, addr));
         if (!play->polite)
             origin->habits = origin_bad(&play->world);
         struct peer_options options;
@@ -64,11 +79,40 @@ static void open_origins(struct play *play)
         choose_limits(play, &options.limits);
         origin->requests_max = (unsigned)options.limits.max_requests_per_connection;
         for (unsigned k = 0; k < KEYS_PER_ORIGIN; k++) {
-            options.upstream_number = play->peer_count;
             options.group_key = k;
-            peer_init(&play->peers[play->peer_count++], &options);
+            add_peer(play, &options);
         }
     }
+}
+
+static void on_drain(struct mail *mail)
+{
+    pool_drain(&container_of(mail, struct part, drain_mail)->pool);
+}
+
+/* In its own loop. */
+static void drain_part(struct part *part)
+{
+    if (part->drain_mail.deliver)
+        return;
+    part->drain_mail.deliver = on_drain;
+    loop_post(&part->loop, &part->drain_mail);
+}
+
+static bool all_is_quiet(const struct play *play)
+{
+    bool quiet = play->clients_alive == 0;
+    for (unsigned i = 0; i < play->part_count; i++)
+        quiet = quiet && pool_is_quiet(&play->parts[i].pool);
+    return quiet;
+}
+
+static unsigned count_idle(const struct play *play)
+{
+    unsigned idle = 0;
+    for (unsigned i = 0; i < play->part_count; i++)
+        idle += play->parts[i].pool.idle_count;
+    return idle;
 }
 
 /* Cancels clients, starts others in their place, closes servers to newcomers for a while. */
@@ -80,15 +124,35 @@ WEIR_SUSPENDS static void disturb(struct play *play)
         unsigned number = (unsigned)rand_below(&world->rand, play->client_count);
         if (!play->clients[number])
             client_start(play, number);
-        else if (play->clients[number]->co)
+        else
             co_cancel(play->clients[number]->co);
         const struct origin *origin = &play->origins[rand_below(&world->rand, play->origin_count)];
         sim_bar(world, &origin->server.addr, (enum sim_bar)rand_below(&world->rand, 3));
         if (sim_chance(world, 10))
-            pool_drain(&play->pool);
+            drain_part(&play->parts[rand_below(&world->rand, play->part_count)]);
     }
     for (unsigned i = 0; i < play->origin_count; i++)
         sim_bar(&play->world, &play->origins[i].server.addr, SIM_OPEN);
+}
+
+/* When nothing is on its way, a gate counts the connections that rest, and nobody waits there. */
+static void check_gates(const struct play *play)
+{
+    for (unsigned i = 0; i < play->origin_count; i++) {
+        unsigned idle = 0, connections = 0, dials = 0;
+        for (unsigned k = 0; k < play->part_count * KEYS_PER_ORIGIN; k++) {
+            const struct part *part = &play->parts[k / KEYS_PER_ORIGIN];
+            const struct peer *peer =
+                &part->peers[i * KEYS_PER_ORIGIN + k % KEYS_PER_ORIGIN];
+            struct pool_key *key = key_find(&part->pool, &peer->key);
+            if (!key)
+                continue;
+            idle += key->idle_count;
+            gate_count(gate_of(key), &connections, &dials);
+            must(!gate_has_waiting(gate_of(key)) && list_is_empty(&key->asks));
+        }
+        must(connections == idle && dials == 0);
+    }
 }
 
 static void direct(void *argument)
@@ -100,23 +164,27 @@ static void direct(void *argument)
         client_start(play, i);
     if (!play->polite)
         disturb(play);
-    CHECK_OK(scope_join(&play->client_scope));
-    must(play->pool.in_use_count == 0 && play->pool.dialling_count == 0);
+    while (!all_is_quiet(play))
+        CHECK_OK(co_sleep(weir_span_ms(10)));
+    check_gates(play);
     if (sim_chance(&play->world, 500))
         CHECK_OK(co_sleep(some_span(play, 10000)));
-    pool_drain(&play->pool);
+    for (unsigned i = 0; i < play->part_count; i++)
+        drain_part(&play->parts[i]);
+    while (!all_is_quiet(play) || count_idle(play) > 0)
+        CHECK_OK(co_sleep(weir_span_ms(10)));
     rules_check(play);
-    must(play->pool.idle_count == 0 && play->pool.opened_count == play->pool.closed_count);
     for (unsigned i = 0; i < play->origin_count; i++)
         origin_close(&play->origins[i]);
-    loop_stop(&play->loop);
+    for (unsigned i = 0; i < play->part_count; i++)
+        loop_stop(&play->parts[i].loop);
 }
 
-static void add_up(const struct play *play)
+static void add_up(const struct play *play, const struct part *part)
 {
     struct tally *tally = play->tally;
     for (unsigned i = 0; i < play->peer_count; i++) {
-        const struct upstream_stats *stats = &play->stats[i];
+        const struct upstream_stats *stats = &part->stats[i];
         for (unsigned j = 0; j < CLOSE_COUNT; j++)
             tally->closed[j] += stat_read(&stats->closed[j]);
         for (unsigned j = 0; j < KEEP_COUNT; j++)
@@ -125,18 +193,44 @@ static void add_up(const struct play *play)
             tally->unexpected[j] += stat_read(&stats->unexpected_data[j]);
         for (unsigned j = 0; j < SOURCE_COUNT; j++)
             tally->sources[j] += stat_read(&stats->requests[j]);
+        for (unsigned j = 0; j < MISS_COUNT; j++)
+            tally->misses[j] += stat_read(&stats->misses[j]);
+        for (unsigned j = 0; j < WAIT_COUNT; j++)
+            tally->waits[j] += stat_read(&stats->waits[j]);
+        for (unsigned j = 0; j < TAKE_COUNT; j++)
+            tally->takeovers[j] += stat_read(&stats->takeovers[j]);
     }
+}
+
+static void open_part(struct play *play, unsigned number)
+{
+    struct part *part = &play->parts[number];
+    CHECK_OK(sim_loop_init(&play->world, &part->loop, number));
+    socket_streams_init(&part->streams, &part->loop);
+    pool_init(&part->pool, &(struct pool_options){
+                               .loop = &part->loop,
+                               .streams = &part->streams,
+                               .commons = play->commons,
+                               .worker = number,
+                               .stats = part->stats,
+                               .seed = rand_u64(&play->world.rand),
+                           });
+}
+
+static void on_turned(void *play)
+{
+    rules_check(play);
 }
 
 static void open_play(struct play *play, uint64_t seed)
 {
     struct sim_world *world = &play->world;
     sim_world_init(world, seed);
-    CHECK_OK(sim_loop_init(world, &play->loop, 0));
-    socket_streams_init(&play->streams, &play->loop);
-    scope_init(&play->client_scope);
+    world->turned = on_turned;
+    world->owner = play;
     play->polite = seed % 4 == 0;
     play->collide = seed % 2 == 0;
+    play->part_count = 1 + (unsigned)(seed / 4) % PARTS_MAX;
     world->faults = sim_rough(world);
     if (play->polite)
         world->faults.reset = world->faults.reset_drops = world->faults.refuse =
@@ -144,13 +238,20 @@ static void open_play(struct play *play, uint64_t seed)
     if (play->polite && world->faults.window_min < 100)
         world->faults.window_min = 100; /* who sends a byte at a time runs into timeouts */
     key_force_collisions(play->collide);
-    pool_init(&play->pool, &(struct pool_options){
-                               .loop = &play->loop,
-                               .streams = &play->streams,
-                               .size = (unsigned)rand_below(&world->rand, 9),
-                               .stats = play->stats,
-                               .seed = rand_u64(&world->rand),
-                           });
+    play->commons = commons_new(play->part_count, (unsigned)rand_below(&world->rand, 9));
+    must(play->commons);
+    for (unsigned i = 0; i < play->part_count; i++)
+        open_part(play, i);
+}
+
+static void close_part(struct play *play, struct part *part)
+{
+    sim_enter(&part->loop);
+    must(part->loop.bufs.used_count == 0);
+    add_up(play, part);
+    pool_fini(&part->pool);
+    socket_streams_fini(&part->streams);
+    sim_loop_fini(&part->loop);
 }
 
 /* Plays one seed; returns the hash of all that happened. */
@@ -161,17 +262,12 @@ static uint64_t play_seed(uint64_t seed, struct tally *tally)
     playing_seed = seed;
     play->tally = tally;
     open_play(play, seed);
-    CHECK_OK(co_spawn(&play->loop.sched, NULL, "director", direct, play, NULL));
-    while (!atomic_load(&play->loop.stopping)) {
-        loop_turn(&play->loop, WEIR_NEVER);
-        rules_check(play);
-    }
-    must(!play->world.stuck);
-    must(play->loop.bufs.used_count == 0 && play->world.open_count == 0);
-    add_up(play);
-    pool_fini(&play->pool);
-    socket_streams_fini(&play->streams);
-    sim_loop_fini(&play->loop);
+    CHECK_OK(co_spawn(&play->parts[0].loop.sched, NULL, "director", direct, play, NULL));
+    sim_run(&play->world, WEIR_NEVER);
+    must(!play->world.stuck && play->world.open_count == 0);
+    for (unsigned i = 0; i < play->part_count; i++)
+        close_part(play, &play->parts[i]);
+    commons_free(&play->commons);
     uint64_t hash = play->world.trace_hash;
     sim_world_fini(&play->world);
     key_force_collisions(false);
@@ -192,6 +288,13 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
         printf("# closed %-20s %8" PRIu64 "\n", close_name((enum close_reason)i), tally->closed[i]);
     for (unsigned i = KEEP + 1; i < KEEP_COUNT; i++)
         printf("# not kept %-26s %8" PRIu64 "\n", keep_name((enum keep)i), tally->not_kept[i]);
+    for (unsigned i = 0; i < MISS_COUNT; i++)
+        printf("# miss %-22s %8" PRIu64 "\n", miss_name((enum miss_reason)i), tally->misses[i]);
+    for (unsigned i = 0; i < WAIT_COUNT; i++)
+        printf("# wait %-22s %8" PRIu64 "\n", wait_name((enum wait_result)i), tally->waits[i]);
+    for (unsigned i = 0; i < TAKE_COUNT; i++)
+        printf("# takeover %-18s %8" PRIu64 "\n", take_name((enum take_result)i),
+               tally->takeovers[i]);
     for (unsigned i = 0; i < PLACE_COUNT; i++)
         printf("# unexpected data at %-10s %8" PRIu64 "\n", data_place_name((enum data_place)i),
                tally->unexpected[i]);
@@ -227,6 +330,15 @@ static void check_reach(const struct tally *tally)
             printf("# never: %s\n", keep_name((enum keep)i));
     for (unsigned i = 0; i < PLACE_COUNT; i++)
         CHECK(tally->unexpected[i] > 0);
+    for (unsigned i = 0; i < MISS_COUNT; i++)
+        if (!CHECK(tally->misses[i] > 0))
+            printf("# never: miss %s\n", miss_name((enum miss_reason)i));
+    for (unsigned i = 0; i < WAIT_COUNT; i++)
+        if (i != WAIT_DRAINED && !CHECK(tally->waits[i] > 0))
+            printf("# never: wait %s\n", wait_name((enum wait_result)i));
+    for (unsigned i = 0; i < TAKE_COUNT; i++)
+        if (!CHECK(tally->takeovers[i] > 0))
+            printf("# never: takeover %s\n", take_name((enum take_result)i));
     CHECK(tally->sources[SOURCE_REUSED] > 1000 && tally->stale > 100 && tally->replayed > 100);
 }
 

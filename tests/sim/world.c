@@ -258,6 +258,8 @@ void sim_run(struct sim_world *world, struct weir_time until)
 {
     world->driven = true;
     while (turn_all(world) && weir_time_before(world->now, until)) {
+        if (world->turned)
+            world->turned(world->owner);
         bool busy = !weir_time_before(world->now, next_event(world));
         struct weir_time next = until;
         list_each (link, &world->backends) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Two workers' loops on one thread, turned by turns, so that each order of events can be had. */
 #include "app/survey.h"
+#include "upstream/ask.h"
 
 #include "base/slice.h"
 #include "tests/check.h"
@@ -17,6 +18,8 @@ static struct program program = {
     .snapshot = &snapshot, .ops = &epoll_ops, .workers = workers, .worker_count = WORKERS};
 static struct surveyor surveyor = {.program = &program};
 static int listening;
+
+static struct commons *commons;
 
 /* What the asking coroutine was told. */
 static struct survey *survey;
@@ -45,7 +48,7 @@ static void open_worker(unsigned number)
     struct service_parts parts = {.loop = &worker->loop,
                                   .streams = &worker->streams,
                                   .worker = number,
-                                  .worker_count = WORKERS};
+                                  .commons = commons};
     CHECK_OK(service_open(&options, &parts, &services[number]));
     sched_enter(NULL);
 }
@@ -63,6 +66,8 @@ static void set_up(void)
     options.name = "edge";
     options.upstreams = &upstream;
     options.upstream_count = 1;
+    commons = commons_new(WORKERS, options.upstream_keepalive_pool_size);
+    must(commons);
     for (unsigned i = 0; i < WORKERS; i++)
         open_worker(i);
     survey = NULL;
@@ -87,6 +92,7 @@ static void tear_down(void)
         socket_streams_fini(&workers[i].streams);
         loop_fini(&workers[i].loop);
     }
+    commons_free(&commons);
     epoll_ops.close_descriptor(NULL, listening);
 }
 
@@ -97,7 +103,9 @@ WEIR_SUSPENDS static void dial_and_put(void *worker)
     struct peer *peer = service->upstreams[0].balance.servers[0].peer;
     struct keep_facts facts = {0};
     struct conn *conn = NULL;
-    CHECK_OK(pool_dial(&service->pool, peer, WEIR_NEVER, &conn));
+    struct ask_story story;
+    CHECK_OK(ask_for_conn(&service->pool, pool_key_of(&service->pool, peer), peer, true, WEIR_NEVER,
+                          &story, &conn));
     pool_put(&conn, &facts);
 }
 
@@ -115,8 +123,10 @@ static struct conn *take(unsigned worker)
 {
     struct service *service = services[worker];
     sched_enter(&workers[worker].loop.sched);
-    struct conn *conn = pool_take(&service->pool, service->upstreams[0].balance.servers[0].peer,
-                                  LOOK_WELL);
+    struct peer *peer = service->upstreams[0].balance.servers[0].peer;
+    unsigned dead;
+    struct conn *conn =
+        pool_take(&service->pool, pool_key_of(&service->pool, peer), LOOK_WELL, &dead);
     sched_enter(NULL);
     return conn;
 }

@@ -14,6 +14,7 @@
 enum { FRONT_SERVERS = 3 };
 
 struct front {
+    struct commons *commons;
     struct service *service;
     struct service_options options;
     struct upstream_options upstream;
@@ -63,10 +64,12 @@ static inline void front_prepare(unsigned server_count)
 
 static inline void front_start(void)
 {
+    front.commons = commons_new(1, front.options.upstream_keepalive_pool_size);
+    must(front.commons);
     struct service_parts parts = {
         .loop = &stage.loop,
         .streams = &stage.streams,
-        .worker_count = 1,
+        .commons = front.commons,
         .log = front_log,
         .log_owner = &front,
     };
@@ -82,9 +85,10 @@ static inline void front_open(unsigned server_count)
 /* Every client must go. */
 WEIR_SUSPENDS static inline void front_close(void)
 {
-    STAGE_UNTIL(downstream_is_empty(&front.service->downstream));
+    STAGE_UNTIL(service_has_ended(front.service));
     pool_audit(&front.service->pool);
     service_close(&front.service);
+    commons_free(&front.commons);
     CHECK(!front.service);
     for (unsigned i = 0; i < front.upstream.server_count; i++)
         raw_close(front.servers[i].descriptor);

@@ -30,34 +30,6 @@ STAGE_TEST(each_server_is_a_peer_of_its_upstream)
     front_close();
 }
 
-/* The workers' shares of the pool add up to what was asked for. */
-STAGE_TEST(the_pools_size_is_shared_among_workers)
-{
-    static const unsigned sizes[] = {0, 1, 2, 3, 7, 128, 1000};
-    front_prepare(1);
-    for (size_t i = 0; i < COUNT_OF(sizes); i++)
-        for (unsigned workers = 1; workers <= 5; workers++) {
-            unsigned sum = 0, least = UINT32_MAX, most = 0;
-            front.options.upstream_keepalive_pool_size = sizes[i];
-            for (unsigned worker = 0; worker < workers; worker++) {
-                struct service_parts parts = {.loop = &stage.loop,
-                                              .streams = &stage.streams,
-                                              .worker = worker,
-                                              .worker_count = workers};
-                must(service_open(&front.options, &parts, &front.service) == WEIR_OK);
-                unsigned size = front.service->pool.size;
-                sum += size;
-                least = size < least ? size : least;
-                most = size > most ? size : most;
-                service_close(&front.service);
-            }
-            CHECK_EQ(sizes[i], sum);
-            CHECK(most - least <= 1);
-        }
-    front_start();
-    front_close();
-}
-
 STAGE_TEST(closing_no_service_is_fine)
 {
     struct service *service = NULL;

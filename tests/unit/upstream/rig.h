@@ -9,11 +9,13 @@
 
 #include "base/log.h"
 #include "tests/unit/http/raw.h"
+#include "upstream/ask.h"
 #include "upstream/pool.h"
 
 enum { RIG_SERVERS = 3 };
 
 struct rig {
+    struct commons *commons;
     struct pool pool;
     struct upstream_stats stats[RIG_SERVERS];
     struct raw_listener servers[RIG_SERVERS];
@@ -41,10 +43,11 @@ static inline void rig_open(unsigned size)
     struct pool_options options = {
         .loop = &stage.loop,
         .streams = &stage.streams,
-        .size = size,
+        .commons = rig.commons = commons_new(1, size),
         .stats = rig.stats,
         .seed = 1,
     };
+    must(rig.commons);
     log_set_level(LOG_ERROR);
     pool_init(&rig.pool, &options);
     for (unsigned i = 0; i < RIG_SERVERS; i++) {
@@ -57,7 +60,9 @@ static inline void rig_open(unsigned size)
 static inline void rig_close(void)
 {
     pool_audit(&rig.pool);
+    STAGE_UNTIL(pool_is_quiet(&rig.pool));
     pool_fini(&rig.pool);
+    commons_free(&rig.commons);
     for (unsigned i = 0; i < RIG_SERVERS; i++) {
         CHECK_EQ(0, stat_read(&rig.stats[i].idle));
         CHECK_EQ(0, stat_read(&rig.stats[i].in_use));
@@ -73,11 +78,30 @@ struct rig_pair {
     int server;
 };
 
+/* Dials for a peer. */
+WEIR_SUSPENDS static inline enum weir_err rig_connect(struct peer *peer, struct conn **ret_conn)
+{
+    struct ask_story story;
+    struct pool_key *key = pool_key_of(&rig.pool, peer);
+    must(key);
+    return ask_for_conn(&rig.pool, key, peer, true, in_ms(5000), &story, ret_conn);
+}
+
+/* An idle connection for a peer that is alive; NULL. */
+static inline struct conn *rig_take_for(struct peer *peer)
+{
+    unsigned dead;
+    struct conn *conn = pool_take(&rig.pool, pool_key_of(&rig.pool, peer), LOOK_WELL, &dead);
+    if (conn)
+        pool_change_peer(conn, peer);
+    return conn;
+}
+
 /* A new connection in use. */
 WEIR_SUSPENDS static inline struct rig_pair rig_dial(unsigned number)
 {
     struct rig_pair pair = {.server = -1};
-    if (!CHECK_OK(pool_dial(&rig.pool, &rig.peers[number], in_ms(5000), &pair.conn)))
+    if (!CHECK_OK(rig_connect(&rig.peers[number], &pair.conn)))
         return pair;
     pair.id = pair.conn->id;
     pair.server = raw_accept(&rig.servers[number]);
@@ -107,7 +131,7 @@ WEIR_SUSPENDS static inline struct rig_pair rig_idle(unsigned number)
 /* Takes for the peer and tells which one came; 0: none. It stays in *pair's hand. */
 static inline uint64_t rig_take(unsigned number, struct conn **ret_conn)
 {
-    struct conn *conn = pool_take(&rig.pool, &rig.peers[number], LOOK_WELL);
+    struct conn *conn = rig_take_for(&rig.peers[number]);
     pool_audit(&rig.pool);
     *ret_conn = conn;
     if (!conn)

@@ -216,7 +216,7 @@ STAGE_TEST(peers_with_equal_keys_share)
     options.upstream_number = 2;
     options.limits.read_timeout = weir_span_ms(1);
     peer_init(&twin, &options);
-    struct conn *conn = pool_take(&rig.pool, &twin, LOOK_WELL);
+    struct conn *conn = rig_take_for(&twin);
     if (CHECK(conn)) {
         CHECK_EQ(a.id, conn->id);
         CHECK(conn->peer == &twin);
@@ -266,7 +266,7 @@ STAGE_TEST(a_refused_dial_is_counted_and_leaves_nothing)
     rig.servers[0].addr = raw_refusing(&taken);
     rig.servers[0].descriptor = taken;
     rig_peer(0, NULL);
-    CHECK_ERR(WEIR_E_REFUSED, pool_dial(&rig.pool, &rig.peers[0], in_ms(5000), &conn));
+    CHECK_ERR(WEIR_E_REFUSED, rig_connect(&rig.peers[0], &conn));
     CHECK(!conn);
     pool_audit(&rig.pool);
     CHECK_EQ(1, stat_read(&rig.stats[0].connect_errors[WEIR_E_REFUSED]));

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/ask.h"
+
+#include "base/check.h"
+#include "co/wait.h"
+#include "upstream/dialling.h"
+#include "upstream/errand.h"
+#include "upstream/pool.h"
+
+/* Another worker gives a connection within its present turn, or dialling is the better way. */
+#define PATIENCE weir_span_ms(2)
+
+static bool is_settled(const struct ask *ask)
+{
+    return ask->conn || ask->err;
+}
+
+/* Whoever decides leaves the key's list, so that nothing more is given. */
+static void settle(struct ask *ask)
+{
+    list_remove(&ask->key_link);
+    co_wake(ask->co);
+}
+
+void ask_give(struct ask *ask, struct conn *conn)
+{
+    if (is_settled(ask)) {
+        pool_offer(&conn);
+        return;
+    }
+    ask->conn = conn;
+    ask->result = conn->moved               ? WAIT_TAKEN_OVER
+                  : conn->requests || conn->rested ? WAIT_HANDED
+                                            : WAIT_DIALLED;
+    pool_change_peer(conn, ask->peer);
+    settle(ask);
+}
+
+void ask_fail(struct ask *ask, enum weir_err err)
+{
+    if (is_settled(ask))
+        return;
+    ask->err = err;
+    ask->result = err == WEIR_E_PEER_DRAINED ? WAIT_DRAINED : WAIT_FAILED;
+    settle(ask);
+}
+
+static void dial(struct ask *ask)
+{
+    enum weir_err err = dialling_start(ask->pool, ask->key, ask->peer, ask);
+    ask->dial_began = loop_now(ask->pool->loop);
+    if (err)
+        ask_fail(ask, err);
+}
+
+static void free_ask(struct ask *ask)
+{
+    struct pool *pool = ask->pool;
+    struct pool_key *key = ask->key;
+    peer_unref(ask->peer);
+    slab_free(&pool->ask_slab, ask);
+    pool_key_let_go(pool, key);
+}
+
+static void count_queued(struct ask *ask, bool queued)
+{
+    struct upstream_stats *stats = peer_stats(ask->pool, ask->peer);
+    ask->queued = queued;
+    ask->key->waiting_count += queued ? 1 : -1u;
+    stat_add(&stats->waiting, queued ? 1 : UINT64_MAX);
+    if (!queued)
+        histogram_add(&stats->wait, weir_time_between(ask->asked, loop_now(ask->pool->loop)));
+}
+
+void ask_give_queued(struct ask *ask, struct conn *conn)
+{
+    count_queued(ask, false);
+    ask_give(ask, conn);
+}
+
+/* The gate's answer is used, or handed on when it comes too late. */
+static void take_answer(struct ask *ask)
+{
+    struct conn *conn = NULL;
+    if (ask->answer == ANSWER_CONN)
+        conn = move_in(ask->pool, ask->key, ask->peer, &ask->parcel);
+    if (ask->answer == ANSWER_DIAL && !is_settled(ask))
+        dial(ask);
+    else if (ask->answer == ANSWER_DIAL)
+        gate_dialled(gate_of(ask->key), false);
+    else if (conn)
+        ask_give(ask, conn);
+    else
+        ask_fail(ask, WEIR_E_NO_MEMORY);
+}
+
+static void on_answer(struct mail *mail)
+{
+    struct ask *ask = container_of(mail, struct ask, mail);
+    if (!ask->abandoned) {
+        count_queued(ask, false);
+        take_answer(ask);
+        return;
+    }
+    ask->pool->abandoned_count--;
+    take_answer(ask);
+    free_ask(ask);
+}
+
+void ask_answer(struct ask *ask, enum ask_answer answer)
+{
+    ask->answer = answer;
+    ask->mail.deliver = on_answer;
+    loop_post(ask->pool->loop, &ask->mail);
+}
+
+static void wait_until(struct ask *ask, struct weir_time deadline, enum weir_err late)
+{
+    enum weir_err err = co_wait(deadline);
+    if (is_settled(ask) || err == WEIR_OK)
+        return;
+    if (err == WEIR_E_TIMEOUT)
+        err = late;
+    if (!err)
+        return;
+    ask_fail(ask, err);
+    ask->result = err == WEIR_E_CANCELED ? WAIT_CANCELED : WAIT_TIMEOUT;
+}
+
+/* Other workers first: theirs are there already. */
+WEIR_SUSPENDS static void ask_others(struct ask *ask)
+{
+    if (ask->wants_fresh || !errand_take(ask))
+        return;
+    struct weir_time patience = loop_deadline(ask->pool->loop, PATIENCE);
+    while (!is_settled(ask) && ask->errand &&
+           weir_time_before(loop_now(ask->pool->loop), patience))
+        wait_until(ask, patience, WEIR_OK);
+}
+
+static bool is_limited(const struct ask *ask)
+{
+    return ask->peer->options.limits.max_connections > 0;
+}
+
+static void enter_gate(struct ask *ask)
+{
+    switch (gate_enter(gate_of(ask->key), ask)) {
+    case GATE_DIAL:
+        dial(ask);
+        return;
+    case GATE_FULL:
+        ask_fail(ask, WEIR_E_QUEUE_FULL);
+        ask->result = WAIT_FULL;
+        return;
+    case GATE_WAIT:
+        break;
+    }
+    count_queued(ask, true);
+    /* What was laid to rest elsewhere just before we stood in the queue is looked for once more. */
+    if (!ask->wants_fresh && !ask->errand)
+        (void)errand_take(ask);
+    if (is_limited(ask))
+        errand_evict_other(ask->pool, ask->key);
+}
+
+static struct weir_time deadline_of(const struct ask *ask, struct weir_time deadline)
+{
+    struct weir_time queue_end =
+        weir_time_after(ask->asked, ask->peer->options.limits.queue_timeout);
+    return ask->queued && is_limited(ask) ? weir_time_min(queue_end, deadline) : deadline;
+}
+
+static struct ask *new_ask(struct pool *pool, struct pool_key *key, struct peer *peer,
+                           bool wants_fresh)
+{
+    struct ask *ask = slab_alloc(&pool->ask_slab);
+    if (!ask)
+        return NULL;
+    ask->pool = pool;
+    ask->key = key;
+    ask->peer = peer_ref(peer);
+    ask->co = co_self();
+    ask->asked = loop_now(pool->loop);
+    ask->dial_began = WEIR_NEVER;
+    ask->wants_fresh = wants_fresh;
+    list_init(&ask->key_link);
+    list_init(&ask->gate_link);
+    pool_key_hold(key);
+    if (!wants_fresh)
+        list_push_back(&key->asks, &ask->key_link);
+    return ask;
+}
+
+/* Leaves every place where it stands. What is still to come finds its way without it. */
+static void end(struct ask *ask)
+{
+    must(list_is_empty(&ask->key_link));
+    stat_add(&peer_stats(ask->pool, ask->peer)->waits[ask->result], 1);
+    if (ask->errand)
+        ask->errand->ask = NULL;
+    if (ask->dialling)
+        dialling_disown(ask->dialling);
+    ask->errand = NULL;
+    ask->co = NULL;
+    if (ask->queued) {
+        count_queued(ask, false);
+        if (!gate_leave(gate_of(ask->key), ask)) {
+            ask->abandoned = true;
+            ask->err = ask->err ? ask->err : WEIR_E_CANCELED;
+            ask->pool->abandoned_count++;
+            return;
+        }
+    }
+    free_ask(ask);
+}
+
+enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
+                           bool wants_fresh, struct weir_time deadline,
+                           struct ask_story *ret_story, struct conn **ret_conn)
+{
+    struct ask *ask = new_ask(pool, key, peer, wants_fresh);
+    if (!ask)
+        return WEIR_E_NO_MEMORY;
+    ask_others(ask);
+    if (!is_settled(ask))
+        enter_gate(ask);
+    while (!is_settled(ask))
+        wait_until(ask, deadline_of(ask, deadline),
+                   ask->queued ? WEIR_E_QUEUE_TIMEOUT : WEIR_E_CONNECT_TIMEOUT);
+    enum weir_err err = ask->err;
+    if (!err)
+        *ret_conn = ask->conn;
+    *ret_story = (struct ask_story){.result = ask->result, .began = ask->dial_began};
+    end(ask);
+    return err;
+}

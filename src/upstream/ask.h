@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_ASK_H
+#define UPSTREAM_ASK_H
+
+/*
+ * Somebody who found no idle connection and waits for one: for another worker's, for a freed one,
+ * or for one that is dialled for it, whichever comes first. What comes second goes to the pool.
+ *
+ * An ask stands in its key's list from beginning to end, so that a connection that becomes free
+ * here finds it. In the gate's queue it stands while it may not dial.
+ */
+
+#include "base/list.h"
+#include "io/mailbox.h"
+#include "upstream/move.h"
+#include "upstream/stats.h"
+#include <weir/err.h>
+#include <weir/suspends.h>
+
+struct co;
+struct dialling;
+struct peer;
+struct pool;
+struct pool_key;
+
+/* What a gate's answer brings. */
+enum ask_answer {
+    ANSWER_DIAL, /* room to dial, counted already */
+    ANSWER_CONN, /* the parcel has a connection, of another worker */
+};
+
+struct ask {
+    struct list key_link;  /* in key.asks, oldest first */
+    struct list gate_link; /* in gate.asks, under its lock */
+    struct pool *pool;
+    struct pool_key *key;
+    struct peer *peer;
+    struct co *co;
+    struct weir_time asked, dial_began;
+    bool wants_fresh; /* no connection will do that was used before */
+    struct dialling *dialling; /* its own dial; NULL: none is under way */
+    struct errand *errand;     /* to another worker, for a connection; NULL: none is under way */
+    bool queued;    /* at the gate, whose answer has not come yet */
+    bool abandoned; /* nobody waits any more: frees itself with the answer */
+    struct conn *conn;         /* what came; in use, and the ask's */
+    enum weir_err err;         /* or why nothing did */
+    enum wait_result result;
+    struct mail mail; /* the gate's answer */
+    enum ask_answer answer;
+    struct parcel parcel;
+};
+
+/* How it went: for the log. */
+struct ask_story {
+    enum wait_result result;
+    struct weir_time began; /* to dial; WEIR_NEVER: there was no dial of its own */
+};
+
+/*
+ * Waits for a connection, in use and the caller's then. Errors: WEIR_E_REFUSED, _UNREACHABLE,
+ * _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED,
+ * _NO_MEMORY, _CANCELED.
+ */
+WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key,
+                                         struct peer *peer, bool wants_fresh,
+                                         struct weir_time deadline, struct ask_story *ret_story,
+                                         struct conn **ret_conn);
+
+/* Gives it a connection, in use and the ask's from now on. At its own worker. */
+void ask_give(struct ask *ask, struct conn *conn);
+/* The same to one that was taken off its gate's queue. */
+void ask_give_queued(struct ask *ask, struct conn *conn);
+/* Tells it that its dial, or its key, came to nothing. */
+void ask_fail(struct ask *ask, enum weir_err err);
+/* Sends it the gate's answer: from any worker, by who took it off the queue. */
+void ask_answer(struct ask *ask, enum ask_answer answer);
+
+#endif

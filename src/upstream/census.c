@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/census.h"
+
+#include "base/check.h"
+
+#include <stdlib.h>
+
+struct census *census_new(const struct key *key, struct gate *gate, unsigned worker_count)
+{
+    size_t bytes = sizeof(struct census) + worker_count * sizeof(struct census_count);
+    struct census *census = aligned_alloc(_Alignof(struct census), bytes);
+    if (!census)
+        return NULL;
+    *census = (struct census){.key = *key, .gate = gate, .worker_count = worker_count};
+    list_init(&census->gate_link);
+    must(pthread_mutex_init(&census->lock, NULL) == 0);
+    learn_init(&census->learn);
+    atomic_init(&census->idle_timeout_ns, INT64_MAX);
+    atomic_init(&census->safe_rest_ns, INT64_MAX);
+    atomic_init(&census->news_rest_ns, INT64_MAX);
+    atomic_init(&census->news_requests, UINT64_MAX);
+    for (unsigned i = 0; i < worker_count; i++)
+        census->counts[i] = (struct census_count){0};
+    return census;
+}
+
+void census_free(struct census *census)
+{
+    for (unsigned i = 0; i < census->worker_count; i++)
+        must(atomic_load(&census->counts[i].idle) == 0 && !census->counts[i].local);
+    pthread_mutex_destroy(&census->lock);
+    free(census);
+}
+
+int census_most(const struct census *census, unsigned self)
+{
+    unsigned most = 0;
+    int found = -1;
+    for (unsigned i = 0; i < census->worker_count; i++) {
+        unsigned idle = i == self ? 0 : atomic_load(&census->counts[i].idle);
+        if (idle > most) {
+            most = idle;
+            found = (int)i;
+        }
+    }
+    return found;
+}
+
+static int64_t ns_or_max(struct weir_span span)
+{
+    return weir_span_is_forever(span) ? INT64_MAX : span.ns;
+}
+
+static void publish_and_unlock(struct census *census, struct weir_time now)
+{
+    const struct learn *learn = &census->learn;
+    atomic_store_explicit(&census->idle_timeout_ns, ns_or_max(learn_idle_timeout(learn, now)),
+                          memory_order_relaxed);
+    atomic_store_explicit(&census->safe_rest_ns, ns_or_max(learn_safe_rest(learn, now)),
+                          memory_order_relaxed);
+    atomic_store_explicit(&census->news_rest_ns, ns_or_max(learn_news_rest(learn)),
+                          memory_order_relaxed);
+    atomic_store_explicit(&census->news_requests, learn_news_requests(learn),
+                          memory_order_relaxed);
+    atomic_store_explicit(&census->max_requests, learn_max_requests(learn, now),
+                          memory_order_relaxed);
+    pthread_mutex_unlock(&census->lock);
+}
+
+void census_closed(struct census *census, struct weir_time now, struct weir_span idle_age,
+                   uint64_t requests)
+{
+    pthread_mutex_lock(&census->lock);
+    learn_closed(&census->learn, now, idle_age, requests);
+    publish_and_unlock(census, now);
+}
+
+void census_closed_after(struct census *census, struct weir_time now, uint64_t requests)
+{
+    pthread_mutex_lock(&census->lock);
+    learn_closed_after(&census->learn, now, requests);
+    publish_and_unlock(census, now);
+}
+
+void census_survived(struct census *census, struct weir_time now, struct weir_span idle_age,
+                     uint64_t requests)
+{
+    pthread_mutex_lock(&census->lock);
+    learn_survived(&census->learn, now, idle_age, requests);
+    publish_and_unlock(census, now);
+}
+
+void census_refresh(struct census *census, struct weir_time now)
+{
+    pthread_mutex_lock(&census->lock);
+    publish_and_unlock(census, now);
+}
+
+struct weir_span census_safe_rest(const struct census *census)
+{
+    int64_t ns = atomic_load_explicit(&census->safe_rest_ns, memory_order_relaxed);
+    return ns == INT64_MAX ? WEIR_FOREVER : weir_span_ns(ns);
+}
+
+uint64_t census_max_requests(const struct census *census)
+{
+    return atomic_load_explicit(&census->max_requests, memory_order_relaxed);
+}
+
+bool census_is_news(const struct census *census, struct weir_span idle_age, uint64_t requests)
+{
+    return idle_age.ns > atomic_load_explicit(&census->news_rest_ns, memory_order_relaxed) ||
+           requests > atomic_load_explicit(&census->news_requests, memory_order_relaxed);
+}
+
+bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span *ret_stay)
+{
+    pthread_mutex_lock(&census->lock);
+    bool begins = !atomic_load(&census->probing) && learn_wants_probe(&census->learn, now);
+    if (begins) {
+        struct weir_span safe = learn_safe_rest(&census->learn, now);
+        *ret_stay = weir_span_ns(learn_probe_age(&census->learn, now).ns - safe.ns);
+        atomic_store(&census->probing, true);
+    }
+    publish_and_unlock(census, now);
+    return begins;
+}
+
+void census_end_probe(struct census *census)
+{
+    atomic_store(&census->probing, false);
+}

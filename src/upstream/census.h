@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_CENSUS_H
+#define UPSTREAM_CENSUS_H
+
+/*
+ * What all workers know of one key: how many connections rest at each of them, when the peer
+ * closes connections by itself, and the gate of its address.
+ *
+ * A count is written by its worker alone and read by all. Writes and reads are sequentially
+ * consistent, because of a race with the gate's queue that must not be lost: who releases counts
+ * the connection here and then looks whether somebody waits; who waits says so and then looks here.
+ * One of the two sees the other.
+ */
+
+#include "base/list.h"
+#include "base/map.h"
+#include "upstream/gate.h"
+#include "upstream/key.h"
+#include "upstream/learn.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+struct pool_key;
+
+/* One worker's count, on a cache line of its own. */
+struct census_count {
+    _Alignas(64) _Atomic unsigned idle;
+    struct pool_key *local; /* the worker's own; nobody else looks at it */
+};
+
+struct census {
+    struct map_link link;  /* in commons.censuses */
+    struct list gate_link; /* in gate.censuses */
+    struct key key;
+    struct gate *gate;
+    unsigned references; /* under the lock of the commons */
+    pthread_mutex_t lock; /* over `learn` alone */
+    struct learn learn;
+    /* What was learned, for those who only read. */
+    _Atomic int64_t idle_timeout_ns, safe_rest_ns; /* INT64_MAX: nothing */
+    _Atomic uint64_t max_requests;                 /* 0: nothing */
+    _Atomic int64_t news_rest_ns;                  /* survivors of a longer rest are news */
+    _Atomic uint64_t news_requests;                /* and so are more requests on one */
+    _Atomic bool probing;                          /* a connection tests what was learned */
+    unsigned worker_count;
+    struct census_count counts[];
+};
+
+/* NULL when memory is out. */
+struct census *census_new(const struct key *key, struct gate *gate, unsigned worker_count);
+void census_free(struct census *census);
+
+static inline void census_set(struct census *census, unsigned worker, unsigned idle)
+{
+    atomic_store(&census->counts[worker].idle, idle);
+}
+
+/* The worker with the most, other than `self`; -1: nobody else has any. */
+int census_most(const struct census *census, unsigned self);
+
+/* What was seen of the peer, for the learner. From any worker. */
+void census_closed(struct census *census, struct weir_time now, struct weir_span idle_age,
+                   uint64_t requests);
+void census_closed_after(struct census *census, struct weir_time now, uint64_t requests);
+void census_survived(struct census *census, struct weir_time now, struct weir_span idle_age,
+                     uint64_t requests);
+
+/*
+ * How long a connection may rest, as far as was learned; WEIR_FOREVER: nothing was. And the number
+ * of requests after which the peer closes; 0.
+ */
+struct weir_span census_safe_rest(const struct census *census);
+uint64_t census_max_requests(const struct census *census);
+/* Whether the learner should be told of a connection that survived such a rest, or was used so often. */
+bool census_is_news(const struct census *census, struct weir_span idle_age, uint64_t requests);
+/* Forgets what has expired. */
+void census_refresh(struct census *census, struct weir_time now);
+
+/*
+ * True for one caller at a time, and only when what was learned should be tested: its connection
+ * stays, and is not given out, until the peer closes it or for *ret_stay more. Who got it ends it
+ * with census_end_probe().
+ */
+bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span *ret_stay);
+void census_end_probe(struct census *census);
+
+#endif

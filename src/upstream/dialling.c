@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/dialling.h"
+
+#include "base/check.h"
+#include "upstream/dial.h"
+#include "upstream/errand.h"
+#include "upstream/pool.h"
+
+WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct stream **ret_stream)
+{
+    return dial(self->pool->streams, self->peer, WEIR_NEVER, ret_stream);
+}
+
+/* Where ports or descriptors have run out, an idle connection makes room for this one. */
+WEIR_SUSPENDS static enum weir_err connect_somehow(struct dialling *self, struct stream **ret_stream)
+{
+    enum weir_err err = connect_once(self, ret_stream);
+    if ((err == WEIR_E_NO_PORTS && errand_make_port(self->pool, self->key)) ||
+        (err == WEIR_E_NO_DESCRIPTORS && errand_make_descriptor(self->pool)))
+        err = connect_once(self, ret_stream);
+    return err;
+}
+
+static void count_dialling(struct dialling *self, int change)
+{
+    struct upstream_stats *stats = peer_stats(self->pool, self->peer);
+    self->pool->dialling_count += (unsigned)change;
+    self->key->dialling_count += (unsigned)change;
+    stat_add(&stats->dialling, (uint64_t)(int64_t)change);
+}
+
+/* The connection is its ask's if that still waits; else whoever may have it gets it. */
+static void deliver(struct dialling *self, struct stream **stream)
+{
+    struct pool *pool = self->pool;
+    struct conn *conn = pool_add(pool, self->key, self->peer, stream, NULL);
+    gate_dialled(gate_of(self->key), conn != NULL);
+    if (self->ask)
+        self->ask->dialling = NULL;
+    if (!conn && self->ask)
+        ask_fail(self->ask, WEIR_E_NO_MEMORY);
+    else if (conn && self->ask)
+        ask_give(self->ask, conn);
+    else if (conn)
+        pool_offer(&conn);
+}
+
+static void fail(struct dialling *self, enum weir_err err)
+{
+    stat_add(&peer_stats(self->pool, self->peer)->connect_errors[err], 1);
+    gate_dialled(gate_of(self->key), false);
+    if (!self->ask)
+        return;
+    self->ask->dialling = NULL;
+    ask_fail(self->ask, err);
+}
+
+static void end(struct dialling *self)
+{
+    struct pool *pool = self->pool;
+    struct pool_key *key = self->key;
+    list_remove(&self->link);
+    peer_unref(self->peer);
+    slab_free(&pool->dial_slab, self);
+    pool_key_let_go(pool, key);
+}
+
+WEIR_SUSPENDS static void run(void *argument)
+{
+    struct dialling *self = argument;
+    struct loop *loop = self->pool->loop;
+    struct stream *stream = NULL;
+    struct weir_time began = loop_now(loop);
+    self->co = co_self();
+    enum weir_err err = connect_somehow(self, &stream);
+    self->co = NULL;
+    count_dialling(self, -1);
+    if (err) {
+        fail(self, err);
+    } else {
+        histogram_add(&peer_stats(self->pool, self->peer)->connect,
+                      weir_time_between(began, loop_now(loop)));
+        deliver(self, &stream);
+    }
+    end(self);
+}
+
+enum weir_err dialling_start(struct pool *pool, struct pool_key *key, struct peer *peer,
+                             struct ask *ask)
+{
+    struct dialling *self = slab_alloc(&pool->dial_slab);
+    if (!self) {
+        gate_dialled(gate_of(key), false);
+        return WEIR_E_NO_MEMORY;
+    }
+    self->pool = pool;
+    self->key = key;
+    self->peer = peer_ref(peer);
+    self->ask = ask;
+    pool_key_hold(key);
+    list_push_back(&pool->dials, &self->link);
+    enum weir_err err = scope_spawn(&pool->work, "dial", run, self);
+    if (err) {
+        gate_dialled(gate_of(key), false);
+        end(self);
+        return err;
+    }
+    count_dialling(self, 1);
+    if (ask)
+        ask->dialling = self;
+    return WEIR_OK;
+}
+
+void dialling_disown(struct dialling *dialling)
+{
+    dialling->ask->dialling = NULL;
+    dialling->ask = NULL;
+    if (dialling->pool->draining && dialling->co)
+        co_cancel(dialling->co);
+}
+
+void dialling_drain(struct pool *pool)
+{
+    list_each (link, &pool->dials) {
+        struct dialling *dialling = container_of(link, struct dialling, link);
+        if (!dialling->ask && dialling->co)
+            co_cancel(dialling->co);
+    }
+}

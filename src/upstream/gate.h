@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef UPSTREAM_GATE_H
+#define UPSTREAM_GATE_H
+
+/*
+ * The way to one address, for all workers of a service: how many connections there are, how many
+ * are being dialled, and who waits because there may be no more of either. First come, first
+ * served, over all workers.
+ *
+ * The lock is held for a few instructions, and taken by who dials, closes, or waits; a request that
+ * finds an idle connection where nobody waits never takes it.
+ *
+ * An ask that waits here is taken off the queue by whoever has something for it: room to dial, or a
+ * connection. The answer goes to its worker by mail, always and exactly once.
+ */
+
+#include "base/list.h"
+#include "base/map.h"
+#include "io/addr.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+
+struct ask;
+
+struct gate {
+    struct map_link link; /* in commons.gates */
+    struct addr addr;
+    unsigned references;   /* both under the lock of the commons */
+    struct list censuses;  /* of the keys with this address */
+    pthread_mutex_t lock;
+    unsigned connections, dials; /* connections: idle, in use and being dialled */
+    struct list asks;            /* who waits, oldest first */
+    _Atomic unsigned waiting;    /* how many; may be read without the lock */
+    _Atomic unsigned active;     /* sessions now; counted where balancing asks for it */
+};
+
+/* NULL when memory is out. */
+struct gate *gate_new(const struct addr *addr);
+void gate_free(struct gate *gate);
+
+enum gate_entry {
+    GATE_DIAL, /* dial: a connection and a dial are counted already */
+    GATE_WAIT, /* the ask stands in the queue */
+    GATE_FULL, /* the queue is full */
+};
+
+/* Asks for room to dial within the limits of the ask's peer. */
+enum gate_entry gate_enter(struct gate *gate, struct ask *ask);
+
+/* As gate_enter(), but rather not than wait, and counted even so when `force`. */
+bool gate_enter_now(struct gate *gate, unsigned connections_max, unsigned dials_max, bool force);
+
+/* A dial has ended: there is a connection now, or not. */
+void gate_dialled(struct gate *gate, bool connected);
+/* A connection has been closed. */
+void gate_closed(struct gate *gate);
+
+static inline bool gate_has_waiting(const struct gate *gate)
+{
+    return atomic_load(&gate->waiting) > 0;
+}
+
+/* Takes the oldest one off the queue, to give it a connection; NULL. It must be answered. */
+struct ask *gate_take_oldest(struct gate *gate);
+/* Who was taken off the queue and cannot have the connection is the oldest there again. */
+void gate_put_back(struct ask *ask);
+
+/* Takes an ask off the queue. False: an answer is on its way already. */
+bool gate_leave(struct gate *gate, struct ask *ask);
+
+/* Both, at one moment. */
+void gate_count(struct gate *gate, unsigned *ret_connections, unsigned *ret_dials);
+
+#endif

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/keys.h"
+
+#include "base/check.h"
+#include "upstream/ask.h"
+
+#include <stdlib.h>
+
+struct pool_key *key_find(const struct pool *pool, const struct key *key)
+{
+    for (struct map_link *at = map_find(&pool->keys, key->hash); at; at = map_next(at)) {
+        struct pool_key *found = container_of(at, struct pool_key, link);
+        if (key_equal(&found->key, key))
+            return found;
+    }
+    return NULL;
+}
+
+static struct pool_key *key_add(struct pool *pool, const struct peer *peer)
+{
+    struct pool_key *key = calloc(1, sizeof *key);
+    if (!key)
+        return NULL;
+    key->key = peer->key;
+    list_init(&key->idle);
+    list_init(&key->asks);
+    key->census = commons_get(pool->commons, &peer->key, &peer->options.addr);
+    if (key->census && map_insert(&pool->keys, &key->link, key->key.hash)) {
+        key->census->counts[pool->worker].local = key;
+        return key;
+    }
+    if (key->census)
+        commons_release(pool->commons, &key->census);
+    free(key);
+    return NULL;
+}
+
+struct pool_key *pool_key_of(struct pool *pool, const struct peer *peer)
+{
+    struct pool_key *key = key_find(pool, &peer->key);
+    if (!key)
+        key = key_add(pool, peer);
+    if (key && !peer->drained) {
+        key->unwanted = false;
+        key->upstream_number = peer->options.upstream_number;
+    }
+    return key;
+}
+
+static void key_forget(struct pool *pool, struct pool_key *key)
+{
+    must(key->holds == 0 && list_is_empty(&key->idle) && list_is_empty(&key->asks));
+    map_remove(&pool->keys, &key->link);
+    key->census->counts[pool->worker].local = NULL;
+    commons_release(pool->commons, &key->census);
+    free(key);
+}
+
+void key_tidy(struct pool *pool, struct pool_key *key)
+{
+    if (key->unwanted && key->holds == 0 && key->idle_count == 0 && key->in_use_count == 0)
+        key_forget(pool, key);
+}
+
+void pool_key_hold(struct pool_key *key)
+{
+    key->holds++;
+}
+
+void pool_key_let_go(struct pool *pool, struct pool_key *key)
+{
+    must(key->holds > 0);
+    key->holds--;
+    key_tidy(pool, key);
+}
+
+void keys_forget_all(struct pool *pool)
+{
+    for (struct map_link *link; (link = map_any(&pool->keys));)
+        key_forget(pool, container_of(link, struct pool_key, link));
+    map_fini(&pool->keys);
+}
+
+static void close_idle_of(const struct peer *peer, struct pool_key *key)
+{
+    list_each (link, &key->idle) {
+        struct conn *conn = container_of(link, struct conn, key_link);
+        if (conn->peer == peer)
+            pool_close(&conn, CLOSE_DRAINED, false);
+    }
+}
+
+void pool_drain_peer(struct pool *pool, struct peer *peer)
+{
+    struct pool_key *key = key_find(pool, &peer->key);
+    peer_ref(peer);
+    peer->drained = true;
+    if (key) {
+        pool_key_hold(key);
+        key->unwanted = true;
+        close_idle_of(peer, key);
+        list_each (link, &key->asks) {
+            struct ask *ask = container_of(link, struct ask, key_link);
+            if (ask->peer == peer)
+                ask_fail(ask, WEIR_E_PEER_DRAINED);
+        }
+        pool_key_let_go(pool, key);
+    }
+    peer_unref(peer);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/move.h"
+
+#include "base/check.h"
+#include "io/sock.h"
+#include "upstream/idle.h"
+#include "upstream/pool.h"
+
+/* Something came while it was leaving, or it cannot leave. */
+static void give_up(struct conn *conn, struct parcel *parcel)
+{
+    const struct detached *came = &parcel->detached;
+    enum close_reason reason = CLOSE_ERROR;
+    if (came->received) {
+        reason = CLOSE_UNEXPECTED_DATA;
+        idle_note_unexpected(conn, PLACE_CHECKOUT, iobuf_slice(came->received));
+    } else if (came->end == IO_EOF) {
+        reason = CLOSE_PEER_CLOSED;
+    } else if (came->end == IO_RESET) {
+        reason = CLOSE_PEER_RESET;
+    }
+    if (!conn->stream)
+        sock_drop(conn->pool->loop, &parcel->detached);
+    pool_close(&conn, reason, false);
+}
+
+static void fill(struct parcel *parcel, const struct conn *conn)
+{
+    parcel->full = true;
+    parcel->id = conn->id;
+    parcel->requests = conn->requests;
+    parcel->max_requests = conn->max_requests;
+    parcel->born = conn->born;
+    parcel->released = conn->released;
+    parcel->max_age = conn->max_age;
+    parcel->rest_for = conn->rest_for;
+}
+
+WEIR_SUSPENDS static void run(void *argument)
+{
+    struct conn *conn = argument;
+    struct parcel *parcel = conn->parcel;
+    move_sent_fn *sent = conn->sent;
+    void *owner = conn->sent_owner;
+    stream_detach(&conn->stream, &parcel->detached);
+    if (parcel->detached.received || parcel->detached.end != IO_NOTHING) {
+        give_up(conn, parcel);
+    } else {
+        fill(parcel, conn);
+        pool_remove_moved(&conn);
+    }
+    sent(parcel, owner);
+}
+
+void move_out(struct conn **conn, struct parcel *parcel, move_sent_fn *sent, void *owner)
+{
+    struct conn *moving = *conn;
+    *conn = NULL;
+    *parcel = (struct parcel){0};
+    moving->parcel = parcel;
+    moving->sent = sent;
+    moving->sent_owner = owner;
+    if (scope_spawn(&moving->pool->work, "move", run, moving) == WEIR_OK)
+        return;
+    pool_close(&moving, CLOSE_ERROR, false);
+    sent(parcel, owner);
+}
+
+/* It came, and could not be made a connection again. */
+static void count_lost(struct pool *pool, struct pool_key *key, const struct peer *peer)
+{
+    pool->moved_in_count++;
+    key->moved_in_count++;
+    pool->closed_count++;
+    key->closed_count++;
+    stat_add(&peer_stats(pool, peer)->closed[CLOSE_ERROR], 1);
+    gate_closed(gate_of(key));
+}
+
+struct conn *move_in(struct pool *pool, struct pool_key *key, struct peer *peer,
+                     struct parcel *parcel)
+{
+    struct stream *stream = NULL;
+    struct conn *conn = NULL;
+    must(parcel->full);
+    parcel->full = false;
+    if (socket_stream_adopt(pool->streams, &parcel->detached, &stream) == WEIR_OK)
+        conn = pool_add(pool, key, peer, &stream, parcel);
+    if (!conn)
+        count_lost(pool, key, peer);
+    return conn;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way back of a connection: from its session to who waits for it, to rest, or to its end.
+ */
+#include "base/check.h"
+#include "upstream/ask.h"
+#include "upstream/errand.h"
+#include "upstream/idle.h"
+#include "upstream/pool.h"
+
+static enum close_reason close_reason_of(enum keep keep)
+{
+    switch (keep) {
+    case KEEP_NOT_REQUEST_INCOMPLETE:
+    case KEEP_NOT_RESPONSE_INCOMPLETE:
+        return CLOSE_ERROR;
+    case KEEP_NOT_MAX_AGE:
+        return CLOSE_MAX_AGE;
+    case KEEP_NOT_MAX_REQUESTS:
+    case KEEP_NOT_LEARNED_MAX_REQUESTS:
+        return CLOSE_MAX_REQUESTS;
+    case KEEP_NOT_SERVICE_DRAINING:
+        return CLOSE_SHUTDOWN;
+    case KEEP_NOT_PEER_DRAINED:
+        return CLOSE_DRAINED;
+    case KEEP_NOT_CLOSED:
+        return CLOSE_PEER_CLOSED;
+    case KEEP_NOT_EXCESS_BODY:
+    case KEEP_NOT_UNEXPECTED_DATA:
+        return CLOSE_UNEXPECTED_DATA;
+    default:
+        return CLOSE_NOT_REUSABLE;
+    }
+}
+
+static void add_pool_facts(const struct conn *conn, struct keep_facts *facts)
+{
+    const struct peer_limits *limits = &conn->peer->options.limits;
+    const struct pool *pool = conn->pool;
+    facts->requests = conn->requests;
+    facts->max_requests = conn->max_requests;
+    facts->learned_max_requests = limits->learn ? census_max_requests(conn->key->census) : 0;
+    facts->age = weir_time_between(conn->born, loop_now(pool->loop));
+    facts->max_age = conn->max_age;
+    facts->service_draining = pool->draining;
+    facts->peer_drained = conn->peer->drained;
+    facts->idle_timeout = limits->idle_timeout;
+    facts->pool_size = pool->commons->places.size;
+}
+
+/* What the exchange has shown of when the server closes. */
+static void learn_from(struct conn *conn, const struct keep_facts *facts, enum keep keep)
+{
+    struct census *census = conn->key->census;
+    struct weir_time now = loop_now(conn->pool->loop);
+    if (!conn->peer->options.limits.learn || facts->response_incomplete)
+        return;
+    if (keep == KEEP_NOT_CLOSED)
+        census_closed_after(census, now, conn->requests);
+    else if (census_is_news(census, conn->rest_taken, conn->requests))
+        census_survived(census, now, conn->rest_taken, conn->requests);
+    if (keep == KEEP_NOT_LEARNED_MAX_REQUESTS)
+        census_refresh(census, now);
+}
+
+void pool_put(struct conn **conn, struct keep_facts *facts)
+{
+    struct conn *released = *conn;
+    *conn = NULL;
+    add_pool_facts(released, facts);
+    enum keep keep = keep_decide(facts);
+    enum close_reason reason = close_reason_of(keep);
+    if (keep == KEEP && !idle_is_alive(released, LOOK_TOLD, PLACE_RELEASE, &reason))
+        keep = reason == CLOSE_UNEXPECTED_DATA ? KEEP_NOT_UNEXPECTED_DATA : KEEP_NOT_CLOSED;
+    learn_from(released, facts, keep);
+    if (keep == KEEP) {
+        released->rest_for = keep_rest(facts);
+        released->released = loop_now(released->pool->loop);
+        released->released_turn = released->pool->loop->turn;
+        pool_offer(&released);
+        return;
+    }
+    stat_add(&conn_stats(released)->not_kept[keep], 1);
+    /* A cut-off exchange must not look like a finished one to the server. */
+    bool reset = facts->request_incomplete || facts->response_incomplete;
+    pool_close(&released, reason, reset);
+}
+
+/* What became of a connection on its way to an ask of another worker. */
+static void on_handed(struct parcel *parcel, void *owner)
+{
+    struct ask *ask = owner;
+    if (parcel->full)
+        ask_answer(ask, ANSWER_CONN);
+    else
+        gate_put_back(ask);
+}
+
+/*
+ * Gives a connection to who has waited longest at its gate. Who cannot use it dials in its place,
+ * so that nobody is overtaken. False: nobody waits.
+ */
+static bool give_at_gate(struct conn *conn)
+{
+    struct gate *gate = gate_of(conn->key);
+    struct ask *ask = gate_has_waiting(gate) ? gate_take_oldest(gate) : NULL;
+    if (!ask)
+        return false;
+    if (ask->wants_fresh || ask->key->census != conn->key->census) {
+        gate_put_back(ask);
+        pool_close(&conn, CLOSE_EVICTED, false);
+    } else if (ask->pool == conn->pool) {
+        ask_give_queued(ask, conn);
+    } else {
+        move_out(&conn, &ask->parcel, on_handed, ask);
+    }
+    return true;
+}
+
+/* Somebody of this worker who waits, for another worker's connection or for a dial. */
+static bool give_here(struct conn *conn)
+{
+    struct list *link = list_first(&conn->key->asks);
+    if (!link)
+        return false;
+    ask_give(container_of(link, struct ask, key_link), conn);
+    return true;
+}
+
+void pool_lay_to_rest(struct conn *conn)
+{
+    struct gate *gate = gate_of(conn->key);
+    pool_rest(conn);
+    /* Who began to wait meanwhile may have looked for idle ones before this one was counted. */
+    if (!gate_has_waiting(gate))
+        return;
+    pool_rouse(conn);
+    if (!give_at_gate(conn))
+        pool_offer(&conn);
+}
+
+void pool_offer(struct conn **conn)
+{
+    struct conn *offered = *conn;
+    struct pool *pool = offered->pool;
+    enum close_reason reason;
+    *conn = NULL;
+    if (pool->draining || offered->peer->drained) {
+        pool_close(&offered, pool->draining ? CLOSE_SHUTDOWN : CLOSE_DRAINED, false);
+        return;
+    }
+    if (give_at_gate(offered) || give_here(offered))
+        return;
+    if (!idle_may_rest(offered, &reason))
+        pool_close(&offered, reason, false);
+    else if (places_take(&pool->commons->places, pool->worker))
+        pool_lay_to_rest(offered);
+    else
+        errand_find_place(offered);
+}
