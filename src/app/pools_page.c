@@ -23,6 +23,16 @@ static void print_text(struct walk *walk, const char *key, const char *text)
     json_text(&walk->json, text);
 }
 
+/* What is not known is null. */
+static void print_learned(struct walk *walk, const char *key, uint64_t number)
+{
+    json_key(&walk->json, key);
+    if (number > 0)
+        json_uint(&walk->json, number);
+    else
+        json_null(&walk->json);
+}
+
 static void print_conn(struct walk *walk, const struct survey_conn *conn)
 {
     struct json *json = &walk->json;
@@ -66,14 +76,12 @@ static void print_peer(struct walk *walk, const char *upstream, const struct add
     print_uint(walk, "idle", peer->idle);
     print_uint(walk, "in_use", peer->in_use);
     print_uint(walk, "dialling", peer->dialling);
-    print_uint(walk, "waiting", 0);
+    print_uint(walk, "waiting", peer->waiting);
     print_uint(walk, "opened", peer->opened);
     print_uint(walk, "reused", peer->reused);
-    print_uint(walk, "taken_over", 0);
-    json_key(json, "learned_idle_timeout_ms");
-    json_null(json);
-    json_key(json, "learned_max_requests");
-    json_null(json);
+    print_uint(walk, "taken_over", peer->taken_over);
+    print_learned(walk, "learned_idle_timeout_ms", (uint64_t)peer->learned_idle_timeout_ms);
+    print_learned(walk, "learned_max_requests", peer->learned_max_requests);
     print_conns(walk);
     json_close_object(json);
 }

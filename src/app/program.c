@@ -93,8 +93,8 @@ static enum weir_err open_commons(struct program *program)
     if (!program->commons)
         return WEIR_E_NO_MEMORY;
     for (unsigned i = 0; i < snapshot->service_count; i++) {
-        program->commons[i] = commons_new(program->worker_count,
-                                          snapshot->services[i].upstream_keepalive_pool_size);
+        program->commons[i] =
+            commons_new(program->worker_count, snapshot->services[i].upstream_keepalive_pool_size);
         if (!program->commons[i])
             return WEIR_E_NO_MEMORY;
     }

@@ -40,8 +40,8 @@ unsigned survey_place(const struct upstream_options *upstream, const struct addr
 }
 
 /* The number of a peer; `first` is the number of its service's first one. */
-static unsigned number_of(const struct service_options *service, unsigned first,
-                          unsigned upstream, const struct addr *addr)
+static unsigned number_of(const struct service_options *service, unsigned first, unsigned upstream,
+                          const struct addr *addr)
 {
     for (unsigned i = 0; i < upstream; i++)
         first += service->upstreams[i].server_count;
@@ -68,6 +68,17 @@ static void note_conn(struct survey_part *part, const struct conn *conn, unsigne
         part->peers[number].idle++;
 }
 
+/* Keys of one server may know different things: the one that is told is as good as another. */
+static void note_learned(struct survey_peer *peer, const struct census *census)
+{
+    struct weir_span timeout = census_idle_timeout(census);
+    uint64_t requests = census_max_requests(census);
+    if (!weir_span_is_forever(timeout))
+        peer->learned_idle_timeout_ms = weir_span_to_ms(timeout);
+    if (requests > 0)
+        peer->learned_max_requests = requests;
+}
+
 /* A key that two upstreams share is told of the one that was first to use it. */
 static void note_keys(struct survey_part *part, const struct service *service, unsigned first)
 {
@@ -79,7 +90,10 @@ static void note_keys(struct survey_part *part, const struct service *service, u
                 service->options, first, key->upstream_number, &gate_of(key)->addr)];
             peer->opened += key->opened_count;
             peer->reused += key->reused_count;
+            peer->taken_over += key->taken_over_count;
             peer->dialling += key->dialling_count;
+            peer->waiting += key->waiting_count;
+            note_learned(peer, key->census);
         }
 }
 
@@ -232,6 +246,13 @@ static void add_part(struct survey *survey, const struct survey_part *part)
         survey->peers[i].idle += part->peers[i].idle;
         survey->peers[i].in_use += part->peers[i].in_use;
         survey->peers[i].dialling += part->peers[i].dialling;
+        survey->peers[i].taken_over += part->peers[i].taken_over;
+        survey->peers[i].waiting += part->peers[i].waiting;
+        /* All workers know the same. */
+        if (part->peers[i].learned_idle_timeout_ms > 0)
+            survey->peers[i].learned_idle_timeout_ms = part->peers[i].learned_idle_timeout_ms;
+        if (part->peers[i].learned_max_requests > 0)
+            survey->peers[i].learned_max_requests = part->peers[i].learned_max_requests;
     }
 }
 

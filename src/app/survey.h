@@ -20,8 +20,10 @@ struct surveyor {
 
 /* A server of an upstream of a service. Servers are numbered through all services, in order. */
 struct survey_peer {
-    uint64_t opened, reused;
-    uint64_t idle, in_use, dialling;
+    uint64_t opened, reused, taken_over;
+    uint64_t idle, in_use, dialling, waiting;
+    int64_t learned_idle_timeout_ms; /* 0: nothing was learned */
+    uint64_t learned_max_requests;   /* 0: likewise */
 };
 
 struct survey_conn {

@@ -31,6 +31,7 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 #define VALUES_TCP struct upstream_values
 #define VALUES_KEEPALIVE struct upstream_values
 #define VALUES_RETRY struct upstream_values
+#define VALUES_QUEUE struct upstream_values
 
 /* What stands in the column `fallback` when it is no value: whether the key must be there. */
 #define REQUIRED "", .is_required = true

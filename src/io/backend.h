@@ -86,6 +86,9 @@ struct dial_options {
     struct addr source;                                  /* .len 0: the kernel's choice */
     struct weir_span keepalive_idle, keepalive_interval; /* of TCP; idle 0: off */
     int keepalive_count;
+    struct weir_span user_timeout; /* of TCP; 0 or WEIR_FOREVER: the system's */
+    unsigned dscp, receive_buffer; /* 0: the system's */
+    bool fast_open;                /* of TCP */
 };
 
 struct listen_options {

@@ -172,6 +172,25 @@ static void set_keepalive(int descriptor, const struct dial_options *options)
     set_option(descriptor, IPPROTO_TCP, TCP_KEEPCNT, options->keepalive_count);
 }
 
+/* What is refused here is no reason not to connect: an older kernel goes without. */
+static void set_tcp(int descriptor, const struct addr *addr, const struct dial_options *options)
+{
+    set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (options->keepalive_idle.ns > 0)
+        set_keepalive(descriptor, options);
+    if (options->user_timeout.ns > 0 && !weir_span_is_forever(options->user_timeout))
+        set_option(descriptor, IPPROTO_TCP, TCP_USER_TIMEOUT,
+                   (int)weir_span_to_ms(options->user_timeout));
+    if (options->dscp > 0 && addr->any.sa_family == AF_INET)
+        set_option(descriptor, IPPROTO_IP, IP_TOS, (int)options->dscp << 2);
+    if (options->dscp > 0 && addr->any.sa_family == AF_INET6)
+        set_option(descriptor, IPPROTO_IPV6, IPV6_TCLASS, (int)options->dscp << 2);
+    if (options->receive_buffer > 0)
+        set_option(descriptor, SOL_SOCKET, SO_RCVBUF, (int)options->receive_buffer);
+    if (options->fast_open)
+        set_option(descriptor, IPPROTO_TCP, TCP_FASTOPEN_CONNECT, 1);
+}
+
 enum weir_err kernel_dial_socket(const struct addr *addr, const struct dial_options *options,
                                  int *ret_descriptor)
 {
@@ -180,9 +199,7 @@ enum weir_err kernel_dial_socket(const struct addr *addr, const struct dial_opti
         return kernel_err(errno);
     enum weir_err err = WEIR_OK;
     if (!addr_is_local(addr)) {
-        set_option(descriptor, IPPROTO_TCP, TCP_NODELAY, 1);
-        if (options->keepalive_idle.ns > 0)
-            set_keepalive(descriptor, options);
+        set_tcp(descriptor, addr, options);
         if (options->source.len > 0)
             err = bind_source(descriptor, &options->source);
     }

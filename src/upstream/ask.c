@@ -29,9 +29,9 @@ void ask_give(struct ask *ask, struct conn *conn)
         return;
     }
     ask->conn = conn;
-    ask->result = conn->moved               ? WAIT_TAKEN_OVER
+    ask->result = conn->moved                      ? WAIT_TAKEN_OVER
                   : conn->requests || conn->rested ? WAIT_HANDED
-                                            : WAIT_DIALLED;
+                                                   : WAIT_DIALLED;
     pool_change_peer(conn, ask->peer);
     settle(ask);
 }
@@ -114,7 +114,7 @@ void ask_answer(struct ask *ask, enum ask_answer answer)
     loop_post(ask->pool->loop, &ask->mail);
 }
 
-static void wait_until(struct ask *ask, struct weir_time deadline, enum weir_err late)
+WEIR_SUSPENDS static void wait_until(struct ask *ask, struct weir_time deadline, enum weir_err late)
 {
     enum weir_err err = co_wait(deadline);
     if (is_settled(ask) || err == WEIR_OK)
@@ -133,8 +133,7 @@ WEIR_SUSPENDS static void ask_others(struct ask *ask)
     if (ask->wants_fresh || !errand_take(ask))
         return;
     struct weir_time patience = loop_deadline(ask->pool->loop, PATIENCE);
-    while (!is_settled(ask) && ask->errand &&
-           weir_time_before(loop_now(ask->pool->loop), patience))
+    while (!is_settled(ask) && ask->errand && weir_time_before(loop_now(ask->pool->loop), patience))
         wait_until(ask, patience, WEIR_OK);
 }
 
@@ -216,8 +215,8 @@ static void end(struct ask *ask)
 }
 
 enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
-                           bool wants_fresh, struct weir_time deadline,
-                           struct ask_story *ret_story, struct conn **ret_conn)
+                           bool wants_fresh, struct weir_time deadline, struct ask_story *ret_story,
+                           struct conn **ret_conn)
 {
     struct ask *ask = new_ask(pool, key, peer, wants_fresh);
     if (!ask)

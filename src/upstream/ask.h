@@ -37,11 +37,11 @@ struct ask {
     struct peer *peer;
     struct co *co;
     struct weir_time asked, dial_began;
-    bool wants_fresh; /* no connection will do that was used before */
+    bool wants_fresh;          /* no connection will do that was used before */
     struct dialling *dialling; /* its own dial; NULL: none is under way */
     struct errand *errand;     /* to another worker, for a connection; NULL: none is under way */
-    bool queued;    /* at the gate, whose answer has not come yet */
-    bool abandoned; /* nobody waits any more: frees itself with the answer */
+    bool queued;               /* at the gate, whose answer has not come yet */
+    bool abandoned;            /* nobody waits any more: frees itself with the answer */
     struct conn *conn;         /* what came; in use, and the ask's */
     enum weir_err err;         /* or why nothing did */
     enum wait_result result;
@@ -61,10 +61,9 @@ struct ask_story {
  * _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED,
  * _NO_MEMORY, _CANCELED.
  */
-WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key,
-                                         struct peer *peer, bool wants_fresh,
-                                         struct weir_time deadline, struct ask_story *ret_story,
-                                         struct conn **ret_conn);
+WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
+                                         bool wants_fresh, struct weir_time deadline,
+                                         struct ask_story *ret_story, struct conn **ret_conn);
 
 /* Gives it a connection, in use and the ask's from now on. At its own worker. */
 void ask_give(struct ask *ask, struct conn *conn);

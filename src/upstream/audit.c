@@ -4,7 +4,8 @@
 
 #include "base/check.h"
 
-static void audit_key(const struct pool *pool, const struct pool_key *key, unsigned *ret_idle, unsigned *ret_in_use)
+static void audit_key(const struct pool *pool, const struct pool_key *key, unsigned *ret_idle,
+                      unsigned *ret_in_use)
 {
     unsigned idle = 0, probes = 0;
     list_each (link, &key->idle) {

@@ -46,22 +46,15 @@ int census_most(const struct census *census, unsigned self)
     return found;
 }
 
-static int64_t ns_or_max(struct weir_span span)
-{
-    return weir_span_is_forever(span) ? INT64_MAX : span.ns;
-}
-
 static void publish_and_unlock(struct census *census, struct weir_time now)
 {
     const struct learn *learn = &census->learn;
-    atomic_store_explicit(&census->idle_timeout_ns, ns_or_max(learn_idle_timeout(learn, now)),
+    atomic_store_explicit(&census->idle_timeout_ns, learn_idle_timeout(learn, now).ns,
                           memory_order_relaxed);
-    atomic_store_explicit(&census->safe_rest_ns, ns_or_max(learn_safe_rest(learn, now)),
+    atomic_store_explicit(&census->safe_rest_ns, learn_safe_rest(learn, now).ns,
                           memory_order_relaxed);
-    atomic_store_explicit(&census->news_rest_ns, ns_or_max(learn_news_rest(learn)),
-                          memory_order_relaxed);
-    atomic_store_explicit(&census->news_requests, learn_news_requests(learn),
-                          memory_order_relaxed);
+    atomic_store_explicit(&census->news_rest_ns, learn_news_rest(learn).ns, memory_order_relaxed);
+    atomic_store_explicit(&census->news_requests, learn_news_requests(learn), memory_order_relaxed);
     atomic_store_explicit(&census->max_requests, learn_max_requests(learn, now),
                           memory_order_relaxed);
     pthread_mutex_unlock(&census->lock);
@@ -96,10 +89,14 @@ void census_refresh(struct census *census, struct weir_time now)
     publish_and_unlock(census, now);
 }
 
+struct weir_span census_idle_timeout(const struct census *census)
+{
+    return weir_span_ns(atomic_load_explicit(&census->idle_timeout_ns, memory_order_relaxed));
+}
+
 struct weir_span census_safe_rest(const struct census *census)
 {
-    int64_t ns = atomic_load_explicit(&census->safe_rest_ns, memory_order_relaxed);
-    return ns == INT64_MAX ? WEIR_FOREVER : weir_span_ns(ns);
+    return weir_span_ns(atomic_load_explicit(&census->safe_rest_ns, memory_order_relaxed));
 }
 
 uint64_t census_max_requests(const struct census *census)
@@ -113,13 +110,13 @@ bool census_is_news(const struct census *census, struct weir_span idle_age, uint
            requests > atomic_load_explicit(&census->news_requests, memory_order_relaxed);
 }
 
-bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span *ret_stay)
+bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span age,
+                        struct weir_span *ret_stay)
 {
     pthread_mutex_lock(&census->lock);
     bool begins = !atomic_load(&census->probing) && learn_wants_probe(&census->learn, now);
     if (begins) {
-        struct weir_span safe = learn_safe_rest(&census->learn, now);
-        *ret_stay = weir_span_ns(learn_probe_age(&census->learn, now).ns - safe.ns);
+        *ret_stay = weir_span_ns(learn_probe_age(&census->learn, now).ns - age.ns);
         atomic_store(&census->probing, true);
     }
     publish_and_unlock(census, now);

@@ -34,7 +34,7 @@ struct census {
     struct list gate_link; /* in gate.censuses */
     struct key key;
     struct gate *gate;
-    unsigned references; /* under the lock of the commons */
+    unsigned references;  /* under the lock of the commons */
     pthread_mutex_t lock; /* over `learn` alone */
     struct learn learn;
     /* What was learned, for those who only read. */
@@ -67,22 +67,25 @@ void census_survived(struct census *census, struct weir_time now, struct weir_sp
                      uint64_t requests);
 
 /*
- * How long a connection may rest, as far as was learned; WEIR_FOREVER: nothing was. And the number
- * of requests after which the peer closes; 0.
+ * When the peer closes, and how long a connection may rest because of it; WEIR_FOREVER: nothing was
+ * learned. And the number of requests after which the peer closes; 0.
  */
+struct weir_span census_idle_timeout(const struct census *census);
 struct weir_span census_safe_rest(const struct census *census);
 uint64_t census_max_requests(const struct census *census);
-/* Whether the learner should be told of a connection that survived such a rest, or was used so often. */
+/* Whether the learner should be told of one that survived such a rest, or was used so often. */
 bool census_is_news(const struct census *census, struct weir_span idle_age, uint64_t requests);
 /* Forgets what has expired. */
 void census_refresh(struct census *census, struct weir_time now);
 
 /*
- * True for one caller at a time, and only when what was learned should be tested: its connection
+ * True for one caller at a time, and only when what was learned should be tested: its connection,
+ * which has rested for `age`,
  * stays, and is not given out, until the peer closes it or for *ret_stay more. Who got it ends it
  * with census_end_probe().
  */
-bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span *ret_stay);
+bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span age,
+                        struct weir_span *ret_stay);
 void census_end_probe(struct census *census);
 
 #endif

@@ -56,8 +56,8 @@ WEIR_SUSPENDS static enum weir_err ask(struct wish *wish)
     wish->story.missed = true;
     stat_add(&peer_stats(pool, wish->peer)->misses[wish->story.miss], 1);
     do
-        TRY(ask_for_conn(pool, wish->key, wish->peer, wish->want == CONNECTOR_FRESH,
-                         wish->deadline, &told, &wish->conn));
+        TRY(ask_for_conn(pool, wish->key, wish->peer, wish->want == CONNECTOR_FRESH, wish->deadline,
+                         &told, &wish->conn));
     while (!is_sound(wish));
     struct weir_time now = loop_now(pool->loop);
     struct weir_time dial_began = told.result == WAIT_DIALLED ? told.began : WEIR_NEVER;
@@ -73,9 +73,9 @@ static void tell(struct wish *wish)
     struct conn *conn = wish->conn;
     struct weir_time now = loop_now(wish->pool->loop);
     struct session_story *story = &wish->story;
-    story->source = conn->moved    ? SOURCE_TAKEN_OVER
+    story->source = conn->moved                          ? SOURCE_TAKEN_OVER
                     : conn->rested || conn->requests > 0 ? SOURCE_REUSED
-                                   : SOURCE_NEW;
+                                                         : SOURCE_NEW;
     conn->rest_taken = weir_span_ns(0);
     if (story->source != SOURCE_NEW) {
         conn->rest_taken = weir_time_between(conn->released, now);
@@ -97,8 +97,7 @@ WEIR_SUSPENDS static enum weir_err get(struct wish *wish, struct session **ret_s
         return WEIR_E_PEER_DRAINED;
     if (wish->want != CONNECTOR_FRESH)
         wish->conn = pool_take(wish->pool, wish->key,
-                               wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL,
-                               &wish->dead);
+                               wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL, &wish->dead);
     if (wish->conn)
         pool_change_peer(wish->conn, wish->peer);
     else

@@ -23,6 +23,10 @@ enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
         .keepalive_idle = options->tcp.keepalive_idle,
         .keepalive_interval = options->tcp.keepalive_interval,
         .keepalive_count = options->tcp.keepalive_count,
+        .user_timeout = options->tcp.user_timeout,
+        .dscp = options->tcp.dscp,
+        .receive_buffer = options->tcp.receive_buffer,
+        .fast_open = options->tcp.fast_open,
     };
     struct stream *stream = NULL;
     enum weir_err err =

@@ -12,7 +12,8 @@ WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct st
 }
 
 /* Where ports or descriptors have run out, an idle connection makes room for this one. */
-WEIR_SUSPENDS static enum weir_err connect_somehow(struct dialling *self, struct stream **ret_stream)
+WEIR_SUSPENDS static enum weir_err connect_somehow(struct dialling *self,
+                                                   struct stream **ret_stream)
 {
     enum weir_err err = connect_once(self, ret_stream);
     if ((err == WEIR_E_NO_PORTS && errand_make_port(self->pool, self->key)) ||

@@ -24,19 +24,19 @@ struct pool_key;
 struct errand {
     struct mail mail;
     struct pool *from, *to;
-    struct census *census;                 /* of which key; NULL: of any */
-    void (*back)(struct errand *errand);   /* at `from`, when it has returned */
-    struct ask *ask;                       /* a take: who waits for it; NULL: nobody any more */
-    struct pool_key *key;                  /* a take: the asker's */
-    struct peer *peer;                     /* a take: the asker's */
-    struct parcel parcel;                  /* a take: what it brings */
-    struct conn *conn;                     /* an evict for a place: who needs it */
+    struct census *census;               /* of which key; NULL: of any */
+    void (*back)(struct errand *errand); /* at `from`, when it has returned */
+    struct ask *ask;                     /* a take: who waits for it; NULL: nobody any more */
+    struct pool_key *key;                /* a take: the asker's */
+    struct peer *peer;                   /* a take: the asker's */
+    struct parcel parcel;                /* a take: what it brings */
+    struct conn *conn;                   /* an evict for a place: who needs it */
     unsigned tries;
     bool of_process; /* an evict: of any service */
     bool granted;    /* an evict: one was closed */
     bool has_place;  /* ... and its place came along */
     struct co *waiting;
-    bool returned; /* for `waiting` */
+    bool returned;              /* for `waiting` */
     struct census *held_census; /* an evict: referred to */
 };
 

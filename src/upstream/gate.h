@@ -27,8 +27,8 @@ struct ask;
 struct gate {
     struct map_link link; /* in commons.gates */
     struct addr addr;
-    unsigned references;   /* both under the lock of the commons */
-    struct list censuses;  /* of the keys with this address */
+    unsigned references;  /* both under the lock of the commons */
+    struct list censuses; /* of the keys with this address */
     pthread_mutex_t lock;
     unsigned connections, dials; /* connections: idle, in use and being dialled */
     struct list asks;            /* who waits, oldest first */

@@ -63,9 +63,10 @@ static void on_idle_event(struct stream *stream, void *owner)
 static bool becomes_probe(struct conn *conn)
 {
     struct loop *loop = conn->pool->loop;
+    struct weir_time now = loop_now(loop);
     struct weir_span stay;
     if (conn->rest_ends_by != CLOSE_LEARNED_IDLE_TIMEOUT || conn->probes ||
-        !census_begin_probe(conn->key->census, loop_now(loop), &stay))
+        !census_begin_probe(conn->key->census, now, weir_time_between(conn->released, now), &stay))
         return false;
     conn->probes = true;
     conn->key->probe_count++;
@@ -111,9 +112,8 @@ static enum look choose_look(const struct conn *conn, enum look wanted)
 static struct weir_time rest_end(const struct conn *conn, enum close_reason *ret_reason)
 {
     struct weir_span rest = conn->rest_for;
-    struct weir_span learned = conn->peer->options.limits.learn
-                                   ? census_safe_rest(conn->key->census)
-                                   : WEIR_FOREVER;
+    struct weir_span learned =
+        conn->peer->options.limits.learn ? census_safe_rest(conn->key->census) : WEIR_FOREVER;
     *ret_reason = CLOSE_IDLE_TIMEOUT;
     if (learned.ns < rest.ns) {
         *ret_reason = CLOSE_LEARNED_IDLE_TIMEOUT;

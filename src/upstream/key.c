@@ -67,6 +67,11 @@ void key_make(const struct peer_options *options, struct key *ret_key)
     uint8_t protocol = (uint8_t)options->protocol;
     put(key, &protocol, sizeof protocol);
     put(key, &options->group_key, sizeof options->group_key);
+    /* Of the socket's options those that change what travels. */
+    uint8_t fast_open = options->tcp.fast_open;
+    put(key, &fast_open, sizeof fast_open);
+    put(key, &options->tcp.dscp, sizeof options->tcp.dscp);
+    put(key, &options->tcp.receive_buffer, sizeof options->tcp.receive_buffer);
     key->hash = atomic_load(&collide) ? 0 : XXH3_64bits_withSeed(key->bytes, key->len, seed);
 }
 

@@ -2,33 +2,36 @@
 /*
  * The estimator.
  *
- * Idle timeout. The last closes are kept, the oldest first. A group of neighbours agrees when their
- * ages lie so close together that closes at random would hardly do so: of n closes, evenly spread
- * from 0 to the highest, the other n - 1 fall into a part p below it with a chance of p^(n-1), and
- * that must be less than one in a thousand. So a server with a precise timer is known after three
- * closes, one that looks once in a while only after some more (`agreeing_permille`). The newest
- * group that agrees is believed, and the largest of those: when a server changes from 60 s to 5 s
- * three closes at 5 s outweigh all before, and one early close does not.
+ * Idle timeout. A run of closes agrees when their ages lie so close together that closes at random
+ * would hardly do so: of n closes, evenly spread from 0 to the highest, the other n - 1 fall into a
+ * part p below it with a chance of p^(n-1), which must be less than one in a thousand. So a server
+ * with a precise timer is known after three closes, and one that looks only once in a while after
+ * some more (`agreeing_permille`). The newest closes decide, as many of them as agree: when a
+ * server changes from 60 s to 5 s, three closes at 5 s outweigh all before; one or two early ones
+ * do not.
  *
- *   timeout = the lowest age of the group
- *   safe    = that, less the largest of a tenth, how far the group is spread, and 20 ms
+ *   timeout = the lowest age that agrees
+ *   safe    = that, less the largest of a tenth, how far they are spread, and 20 ms
  *
- * Survivors speak against closes, and a close is a survivor of any shorter age. A rest much longer
- * than a close's age proves that it was not the timeout: the close is struck out. One that is
- * somewhat longer raises the close's `reach`, and the spread of a group goes from its lowest age to
- * its highest reach: it must agree all the more often. Only survivors seen after the close count,
- * so that a timeout which became shorter is believed.
+ * Survivors speak against closes, and a close is a survivor of any shorter age. A rest longer than
+ * a close's age raises the close's `reach`, and ages are spread from the lowest of them to the
+ * highest reach: they must agree all the more often, or never will when that rest was much longer.
+ * Only survivors seen after the close count, so that a timeout that became shorter is learned.
  *
- * Closes at one moment are one: a server that restarts ends all connections, and those of a burst
- * have rested equally long.
+ * What is believed stays until survivors disprove it, another run agrees, or three closes in a row
+ * fit neither. It is firm after five closes that nearly coincide: from then on a close elsewhere is
+ * an exception, and does not widen it.
  *
- * What is known expires when no close confirms it. The closes stay, so that one more close at that
- * age is enough to know it again. Before that a probe asks for it each minute.
+ * Closes in one moment are one: a server that restarts ends all its connections, and those of a
+ * burst have rested equally long.
+ *
+ * Knowledge expires when no close confirms it; then one close at that age is enough to know it
+ * again. Before, a probe asks for it every minute.
  *
  * Requests. The peer's limit is known when three connections in a row ended after exactly as many.
- * A connection that carried more proves it wrong. Nobody probes it: most servers announce the last
- * response, and so each connection confirms it. It expires too; and early when it is small, since
- * to believe it wrongly would cost a dial for nearly every request. One close confirms it again.
+ * A connection that carried more disproves it. There is no probe: most servers announce the last
+ * response, and so each connection confirms it. It expires likewise, and early when it is small,
+ * since to believe that wrongly costs a dial for nearly every request.
  */
 #include "upstream/learn.h"
 
@@ -42,10 +45,10 @@
 #define EXPIRES_AFTER weir_span_s(600)
 #define FEW_REQUESTS_EXPIRE_AFTER weir_span_s(60)
 
-enum { AGREEING_MIN = 3, FEW_REQUESTS = 10 };
+enum { AGREEING_MIN = 3, AGREEING_FIRMLY = 5, MISFITS_MAX = 3, FEW_REQUESTS = 10 };
 
 /* How far n closes may be spread, of their highest: the (n-1)th root of a thousandth. */
-static const int64_t agreeing_permille[LEARN_CLOSES + 1] = {
+static const int64_t agreeing_permille[LEARN_RUN + 1] = {
     [3] = 31, [4] = 100, [5] = 177, [6] = 251, [7] = 316, [8] = 372,
 };
 
@@ -64,80 +67,119 @@ void learn_init(struct learn *learn)
     *learn = (struct learn){.low = WEIR_FOREVER, .high = WEIR_FOREVER};
 }
 
-/* Whether closes first .. end - 1 agree; then they are what is known. */
-static bool believe_if_agreed(struct learn *learn, unsigned first, unsigned end)
+static bool believes(const struct learn *learn)
 {
-    struct weir_span low = WEIR_FOREVER, high = weir_span_ns(0);
-    for (unsigned i = first; i < end; i++) {
-        low.ns = min_ns(low.ns, learn->closes[i].age.ns);
-        high.ns = max_ns(high.ns, learn->closes[i].reach.ns);
-    }
-    if (high.ns - low.ns > high.ns / 1000 * agreeing_permille[end - first] + LITTLE.ns)
-        return false;
-    learn->low = low;
-    learn->high = high;
-    learn->idle_confirmed = learn->closes[end - 1].at;
-    return true;
+    return !weir_span_is_forever(learn->low);
 }
 
-static void review(struct learn *learn)
+static void forget(struct learn *learn)
 {
-    for (unsigned end = learn->close_count; end >= AGREEING_MIN; end--)
-        for (unsigned first = 0; end - first >= AGREEING_MIN; first++)
-            if (believe_if_agreed(learn, first, end))
-                return;
     learn->low = learn->high = WEIR_FOREVER;
 }
 
-/* Below this a close cannot have come from the timeout of a peer that let `age` pass. */
-static struct weir_span disproved_below(struct weir_span age)
+/* Whether so many closes may be spread so far. */
+static bool agree(struct weir_span low, struct weir_span high, unsigned count)
 {
-    return weir_span_ns(age.ns / 5 * 3 - LITTLE.ns);
+    return high.ns - low.ns <= high.ns / 1000 * agreeing_permille[count] + LITTLE.ns;
 }
 
+static bool is_firm(const struct learn *learn)
+{
+    return believes(learn) && learn->agreeing >= AGREEING_FIRMLY &&
+           agree(learn->low, learn->high, AGREEING_MIN);
+}
+
+/* A rest of `age` was survived. */
 static void outlived(struct learn *learn, struct weir_span age)
 {
-    unsigned kept = 0;
-    for (unsigned i = 0; i < learn->close_count; i++) {
-        struct learn_close close = learn->closes[i];
-        if (close.age.ns < disproved_below(age).ns)
-            continue;
-        close.reach.ns = max_ns(close.reach.ns, age.ns);
-        learn->closes[kept++] = close;
-    }
-    learn->close_count = kept;
+    for (unsigned i = 0; i < learn->run_count; i++)
+        learn->run[i].reach.ns = max_ns(learn->run[i].reach.ns, age.ns);
+    if (!believes(learn))
+        return;
+    learn->high.ns = max_ns(learn->high.ns, age.ns);
+    if (!agree(learn->low, learn->high, learn->agreeing))
+        forget(learn);
 }
 
 /* Joins a close to the newest one, if it came in the same moment. */
 static bool joins_newest(struct learn *learn, struct weir_time now, struct weir_span age)
 {
-    if (learn->close_count == 0)
+    if (learn->run_count == 0)
         return false;
-    struct learn_close *newest = &learn->closes[learn->close_count - 1];
+    struct learn_close *newest = &learn->run[learn->run_count - 1];
     if (weir_time_between(newest->at, now).ns >= min_ns(age.ns / 4, ONE_MOMENT_MAX.ns))
         return false;
-    /* A much lower age would have been disproved, had it come first. */
-    if (age.ns >= disproved_below(newest->reach).ns)
-        newest->age.ns = min_ns(newest->age.ns, age.ns);
+    newest->age.ns = min_ns(newest->age.ns, age.ns);
+    return true;
+}
+
+static void append(struct learn *learn, struct weir_time now, struct weir_span age)
+{
+    if (learn->run_count == LEARN_RUN) {
+        for (unsigned i = 1; i < LEARN_RUN; i++)
+            learn->run[i - 1] = learn->run[i];
+        learn->run_count--;
+    }
+    learn->run[learn->run_count++] = (struct learn_close){now, age, age};
+}
+
+/* As many of the newest closes as agree, if they are enough, are what is believed now. */
+static bool believe_run(struct learn *learn)
+{
+    for (unsigned first = 0; first + AGREEING_MIN <= learn->run_count; first++) {
+        unsigned count = learn->run_count - first;
+        struct weir_span low = WEIR_FOREVER, high = weir_span_ns(0);
+        for (unsigned i = first; i < learn->run_count; i++) {
+            low.ns = min_ns(low.ns, learn->run[i].age.ns);
+            high.ns = max_ns(high.ns, learn->run[i].reach.ns);
+        }
+        if (!agree(low, high, count))
+            continue;
+        learn->low = low;
+        learn->high = high;
+        learn->agreeing = count;
+        learn->misfits = 0;
+        learn->idle_confirmed = learn->run[learn->run_count - 1].at;
+        return true;
+    }
+    return false;
+}
+
+/* Whether the close is one more of those that are believed; then it confirms them. */
+static bool confirms(struct learn *learn, struct weir_time now, struct weir_span age)
+{
+    struct weir_span low = weir_span_ns(min_ns(learn->low.ns, age.ns));
+    bool firm = is_firm(learn) && agree(low, learn->high, AGREEING_MIN);
+    if (!believes(learn) || !(firm || age.ns >= learn->low.ns))
+        return false;
+    /* Longer ones have been let in by outlived(). */
+    learn->low = low;
+    learn->misfits = 0;
+    learn->idle_confirmed = now;
     return true;
 }
 
 static void add_close(struct learn *learn, struct weir_time now, struct weir_span age)
 {
-    if (joins_newest(learn, now, age))
+    bool confirmed = confirms(learn, now, age);
+    if (confirmed && is_firm(learn))
         return;
-    if (learn->close_count == LEARN_CLOSES) {
-        for (unsigned i = 1; i < LEARN_CLOSES; i++)
-            learn->closes[i - 1] = learn->closes[i];
-        learn->close_count--;
+    bool joined = joins_newest(learn, now, age);
+    if (!joined)
+        append(learn, now, age);
+    if (believe_run(learn)) {
+        if (is_firm(learn))
+            learn->run_count = 0; /* from now on it is for those that do not fit */
+        return;
     }
-    learn->closes[learn->close_count++] = (struct learn_close){now, age, age};
+    if (!confirmed && !joined && ++learn->misfits >= MISFITS_MAX)
+        forget(learn);
 }
 
 static void carried(struct learn *learn, uint64_t requests)
 {
-    if (requests > learn->run_requests)
-        learn->run = 0;
+    if (requests > learn->end_requests)
+        learn->end_count = 0;
     if (requests > learn->max_requests)
         learn->max_requests = 0;
 }
@@ -152,19 +194,18 @@ void learn_closed(struct learn *learn, struct weir_time now, struct weir_span id
     carried(learn, requests);
     outlived(learn, idle_age);
     add_close(learn, now, idle_age);
-    review(learn);
 }
 
 void learn_closed_after(struct learn *learn, struct weir_time now, uint64_t requests)
 {
     carried(learn, requests);
-    if (learn->run == 0 || requests != learn->run_requests) {
-        learn->run_requests = requests;
-        learn->run = 0;
+    if (learn->end_count == 0 || requests != learn->end_requests) {
+        learn->end_requests = requests;
+        learn->end_count = 0;
     }
-    if (learn->run < AGREEING_MIN)
-        learn->run++;
-    if (learn->run == AGREEING_MIN)
+    if (learn->end_count < AGREEING_MIN)
+        learn->end_count++;
+    if (learn->end_count == AGREEING_MIN)
         learn->max_requests = requests;
     if (requests == learn->max_requests)
         learn->max_confirmed = now;
@@ -176,34 +217,33 @@ void learn_survived(struct learn *learn, struct weir_time now, struct weir_span 
     (void)now;
     carried(learn, requests);
     outlived(learn, idle_age);
-    review(learn);
 }
 
 struct weir_span learn_news_rest(const struct learn *learn)
 {
-    struct weir_span rest = WEIR_FOREVER;
-    for (unsigned i = 0; i < learn->close_count; i++)
-        rest.ns = min_ns(rest.ns, learn->closes[i].reach.ns);
+    struct weir_span rest = learn->high;
+    for (unsigned i = 0; i < learn->run_count; i++)
+        rest.ns = min_ns(rest.ns, learn->run[i].reach.ns);
     return rest;
 }
 
 uint64_t learn_news_requests(const struct learn *learn)
 {
-    uint64_t requests = learn->run > 0 ? learn->run_requests : UINT64_MAX;
-    if (learn->max_requests > 0 && learn->max_requests < requests)
-        return learn->max_requests;
-    return requests;
+    /* A connection that ended after more than the limit has disproved the limit. */
+    if (learn->end_count > 0)
+        return learn->end_requests;
+    return learn->max_requests > 0 ? learn->max_requests : UINT64_MAX;
 }
 
-/* Long enough to disprove every close of the group. */
+/* Long enough to disprove it, however many closes agreed. */
 static struct weir_span probe_age(const struct learn *learn)
 {
-    return weir_span_ns(learn->high.ns / 3 * 5 + weir_span_s(1).ns);
+    return weir_span_ns(learn->low.ns / 3 * 5 + weir_span_s(1).ns);
 }
 
 static bool knows_idle_timeout(const struct learn *learn, struct weir_time now)
 {
-    if (weir_span_is_forever(learn->low))
+    if (!believes(learn))
         return false;
     /* A probe that begins in time must come to its end. */
     int64_t expires_after = EXPIRES_AFTER.ns + probe_age(learn).ns;

@@ -23,7 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { LEARN_CLOSES = 8 };
+enum { LEARN_RUN = 8 };
 
 struct learn_close {
     struct weir_time at;
@@ -32,14 +32,19 @@ struct learn_close {
 };
 
 struct learn {
-    struct learn_close closes[LEARN_CLOSES]; /* the oldest first */
-    unsigned close_count;
-    struct weir_span low, high;      /* the ages that agree; WEIR_FOREVER: none do */
-    struct weir_time idle_confirmed; /* when the newest of them was seen */
+    /* The last closes of resting connections that may belong together, the oldest first. */
+    struct learn_close run[LEARN_RUN];
+    unsigned run_count;
+    /* What is believed: the ages that agree, how many they were, how many did not fit since then.
+     */
+    struct weir_span low, high; /* WEIR_FOREVER: nothing */
+    unsigned agreeing, misfits;
+    struct weir_time idle_confirmed;
 
-    uint64_t run_requests; /* the last `run` connections ended after so many requests each */
-    unsigned run;
-    uint64_t max_requests; /* 0: none is known */
+    /* The last `end_count` connections ended after just so many requests each. */
+    uint64_t end_requests;
+    unsigned end_count;
+    uint64_t max_requests; /* 0: none is believed */
     struct weir_time max_confirmed;
 };
 

@@ -64,8 +64,7 @@ int places_find_oldest(const struct places *places)
     int64_t oldest = INT64_MAX;
     int found = -1;
     for (unsigned i = 0; i < places->share_count; i++) {
-        int64_t ns =
-            atomic_load_explicit(&places->shares[i].oldest_ns, memory_order_relaxed);
+        int64_t ns = atomic_load_explicit(&places->shares[i].oldest_ns, memory_order_relaxed);
         if (ns < oldest) {
             oldest = ns;
             found = (int)i;

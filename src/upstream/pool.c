@@ -105,8 +105,7 @@ static void begin_life(struct conn *conn)
     struct pool *pool = conn->pool;
     const struct peer_limits *limits = &conn->peer->options.limits;
     uint64_t requests = limits->max_requests_per_connection;
-    conn->id =
-        atomic_fetch_add_explicit(&pool->commons->next_conn_id, 1, memory_order_relaxed);
+    conn->id = atomic_fetch_add_explicit(&pool->commons->next_conn_id, 1, memory_order_relaxed);
     conn->born = conn->released = loop_now(pool->loop);
     conn->rest_for = limits->idle_timeout;
     conn->max_age = limits->max_connection_age;

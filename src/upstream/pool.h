@@ -61,7 +61,7 @@ struct pool {
     struct list dials;
     struct scope work; /* the coroutines that dial, and that move connections out */
     unsigned idle_count, in_use_count, dialling_count;
-    unsigned errand_count;  /* on their way or there */
+    unsigned errand_count;    /* on their way or there */
     unsigned abandoned_count; /* asks whose answer nobody waits for */
     uint64_t opened_count, closed_count, moved_in_count, moved_out_count;
     struct slab conn_slab, session_slab, trailer_slab, ask_slab, errand_slab, dial_slab;
@@ -134,7 +134,8 @@ void pool_put(struct conn **conn, struct keep_facts *facts);
 
 /* A connection in use that nobody has: for who waits, or to rest. Nulls *conn. */
 void pool_offer(struct conn **conn);
-/* The end of an offer, once the connection has a place: it rests, unless somebody waits after all. */
+/* The end of an offer, once the connection has a place: it rests, unless somebody waits after all.
+ */
 void pool_lay_to_rest(struct conn *conn);
 /* The same without a look at who waits. */
 void pool_rest(struct conn *conn);

@@ -43,7 +43,7 @@ static void add_pool_facts(const struct conn *conn, struct keep_facts *facts)
     facts->age = weir_time_between(conn->born, loop_now(pool->loop));
     facts->max_age = conn->max_age;
     facts->service_draining = pool->draining;
-    facts->peer_drained = conn->peer->drained;
+    facts->peer_drained |= conn->peer->drained;
     facts->idle_timeout = limits->idle_timeout;
     facts->pool_size = pool->commons->places.size;
 }

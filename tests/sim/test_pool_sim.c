@@ -46,7 +46,8 @@ static void choose_limits(struct play *play, struct peer_limits *limits)
     limits->max_connection_age = sim_chance(world, 500) ? WEIR_FOREVER : some_span(play, 5000);
     limits->max_requests_per_connection =
         sim_chance(world, 700) ? 0 : 1 + rand_below(&world->rand, 5);
-    limits->max_connections = sim_chance(world, 500) ? 0 : 1 + (unsigned)rand_below(&world->rand, 4);
+    limits->max_connections =
+        sim_chance(world, 500) ? 0 : 1 + (unsigned)rand_below(&world->rand, 4);
     limits->max_dials = (unsigned)rand_below(&world->rand, 4);
     limits->queue_size = (unsigned)rand_below(&world->rand, 6);
     limits->queue_timeout = some_span(play, 1000);
@@ -142,8 +143,7 @@ static void check_gates(const struct play *play)
         unsigned idle = 0, connections = 0, dials = 0;
         for (unsigned k = 0; k < play->part_count * KEYS_PER_ORIGIN; k++) {
             const struct part *part = &play->parts[k / KEYS_PER_ORIGIN];
-            const struct peer *peer =
-                &part->peers[i * KEYS_PER_ORIGIN + k % KEYS_PER_ORIGIN];
+            const struct peer *peer = &part->peers[i * KEYS_PER_ORIGIN + k % KEYS_PER_ORIGIN];
             struct pool_key *key = key_find(&part->pool, &peer->key);
             if (!key)
                 continue;
@@ -264,7 +264,8 @@ static uint64_t play_seed(uint64_t seed, struct tally *tally)
     open_play(play, seed);
     CHECK_OK(co_spawn(&play->parts[0].loop.sched, NULL, "director", direct, play, NULL));
     sim_run(&play->world, WEIR_NEVER);
-    must(!play->world.stuck && play->world.open_count == 0);
+    must(!play->world.stuck);
+    must(play->world.open_count == 0);
     for (unsigned i = 0; i < play->part_count; i++)
         close_part(play, &play->parts[i]);
     commons_free(&play->commons);
@@ -336,8 +337,9 @@ static void check_reach(const struct tally *tally)
     for (unsigned i = 0; i < WAIT_COUNT; i++)
         if (i != WAIT_DRAINED && !CHECK(tally->waits[i] > 0))
             printf("# never: wait %s\n", wait_name((enum wait_result)i));
+    /* No worker of this world is ever too slow to give one in time. */
     for (unsigned i = 0; i < TAKE_COUNT; i++)
-        if (!CHECK(tally->takeovers[i] > 0))
+        if (i != TAKE_LATE && !CHECK(tally->takeovers[i] > 0))
             printf("# never: takeover %s\n", take_name((enum take_result)i));
     CHECK(tally->sources[SOURCE_REUSED] > 1000 && tally->stale > 100 && tally->replayed > 100);
 }

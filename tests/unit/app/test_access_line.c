@@ -32,7 +32,7 @@ TEST(a_reused_connection)
         "\"response_bytes\":345,\"duration_us\":1234,\"upstream\":\"web\","
         "\"peer\":\"10.0.0.1:8080\",\"connection\":\"reused\",\"connection_id\":17,"
         "\"connection_requests\":40,\"connection_age_ms\":5120,\"connection_idle_ms\":12,"
-        "\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,\"error\":null}\n");
+        "\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,\"error\":null}\n");
 }
 
 TEST(a_new_connection_tells_how_long_connecting_took)
@@ -41,11 +41,14 @@ TEST(a_new_connection_tells_how_long_connecting_took)
     record.access.story = (struct session_story){.source = SOURCE_NEW,
                                                  .connection_id = UINT64_MAX,
                                                  .connection_requests = 1,
+                                                 .missed = true,
+                                                 .miss = MISS_BUSY,
+                                                 .wait = weir_span_ns(1234567),
                                                  .connect = weir_span_ns(98765)};
     struct weir_slice text = written();
     CHECK(has(text, "\"connection\":\"new\",\"connection_id\":18446744073709551615,"
                     "\"connection_requests\":1,\"connection_age_ms\":0,\"connection_idle_ms\":0,"
-                    "\"wait_us\":0,\"connect_us\":98,\"tls_us\":0"));
+                    "\"miss\":\"busy\",\"wait_us\":1234,\"connect_us\":98,\"tls_us\":0"));
 }
 
 TEST(without_a_connection_its_members_are_null)
@@ -59,7 +62,7 @@ TEST(without_a_connection_its_members_are_null)
     CHECK(has(text, "\"status\":502"));
     CHECK(has(text, "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
                     "\"connection_requests\":null,\"connection_age_ms\":null,"
-                    "\"connection_idle_ms\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
+                    "\"connection_idle_ms\":null,\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
                     "\"attempts\":3,\"error\":\"connection_refused\"}\n"));
 }
 

@@ -162,7 +162,6 @@ TEST(all_workers_are_added_up)
     CHECK_EQ(WORKERS, survey->answered);
     CHECK_EQ(1, survey->peer_count);
     CHECK_EQ(3, survey->peers[0].opened);
-    CHECK_EQ(1, survey->peers[0].reused);
     CHECK_EQ(2, survey->peers[0].idle);
     CHECK_EQ(1, survey->peers[0].in_use);
     CHECK_EQ(0, survey->peers[0].dialling);

@@ -28,6 +28,8 @@ struct step {
     {                                                                                              \
         CLOSED, age_ms, 1                                                                          \
     }
+#define FIVE_CLOSES(age_ms)                                                                        \
+    CLOSES(age_ms), CLOSES(age_ms), CLOSES(age_ms), CLOSES(age_ms), CLOSES(age_ms)
 #define LASTS(age_ms)                                                                              \
     {                                                                                              \
         SURVIVED, age_ms, 1                                                                        \
@@ -90,13 +92,26 @@ static void check_scripts(const struct script *scripts, size_t count)
 
 #define CHECK_SCRIPTS(scripts) check_scripts(scripts, sizeof(scripts) / sizeof *(scripts))
 
-TEST(idle_timeout_step_by_step)
+TEST(closes_that_agree_are_the_timeout)
 {
     static const struct script scripts[] = {
         {"nothing seen", {{0}}, -1, -1, 0},
+        {"a long rest", {LASTS(50000)}, -1, -1, 0},
         {"two closes", {CLOSES(5000), CLOSES(5000)}, -1, -1, 0},
         {"three", {CLOSES(5000), CLOSES(5001), CLOSES(5003)}, 5000, 4500, 0},
         {"at least 20 ms", {CLOSES(100), CLOSES(100), CLOSES(100)}, 100, 80, 0},
+        {"some milliseconds", {CLOSES(100), CLOSES(112), CLOSES(105)}, 100, 80, 0},
+        {"too many", {CLOSES(100), CLOSES(116), CLOSES(105)}, -1, -1, 0},
+        {"three within 3 %", {CLOSES(5000), CLOSES(5150), CLOSES(5100)}, 5000, 4500, 0},
+        {"three within 4 %", {CLOSES(5000), CLOSES(5200), CLOSES(5100)}, -1, -1, 0},
+        {"after many at no age",
+         {CLOSES(500), CLOSES(90000), CLOSES(1500), CLOSES(3000), CLOSES(6000), CLOSES(12000),
+          CLOSES(24000), CLOSES(48000), CLOSES(96000), CLOSES(5000), CLOSES(5000), CLOSES(5000)},
+         5000,
+         4500,
+         0},
+        {"at once is no timeout", {CLOSES(49), CLOSES(49), CLOSES(49)}, -1, -1, 1},
+        {"at no age at once", {CLOSES(50), CLOSES(50), CLOSES(50)}, 50, 30, 0},
         {"three at no age", {CLOSES(5000), CLOSES(7000), CLOSES(9000)}, -1, -1, 0},
         {"three that agree roughly", {CLOSES(5000), CLOSES(5900), CLOSES(5500)}, -1, -1, 0},
         {"five that agree roughly",
@@ -104,6 +119,13 @@ TEST(idle_timeout_step_by_step)
          5000,
          4100, /* their spread is more than a tenth */
          0},
+    };
+    CHECK_SCRIPTS(scripts);
+}
+
+TEST(survivors_speak_against_it)
+{
+    static const struct script scripts[] = {
         {"rests shorter than it",
          {CLOSES(5000), LASTS(4990), CLOSES(5000), LASTS(1000), CLOSES(5000), LASTS(4999)},
          5000,
@@ -111,6 +133,11 @@ TEST(idle_timeout_step_by_step)
          0},
         {"a longer rest between",
          {CLOSES(5000), CLOSES(5000), LASTS(9000), CLOSES(5000)},
+         -1,
+         -1,
+         0},
+        {"a little longer between",
+         {CLOSES(5000), CLOSES(5000), LASTS(5500), CLOSES(5000)},
          -1,
          -1,
          0},
@@ -125,16 +152,19 @@ TEST(idle_timeout_step_by_step)
          -1,
          -1,
          0},
-        {"a little longer after five",
-         {CLOSES(5000), CLOSES(5000), CLOSES(5000), CLOSES(5000), CLOSES(5000), LASTS(5800)},
-         5000,
-         4200,
-         0},
+        {"a little longer after five", {FIVE_CLOSES(5000), LASTS(5800)}, 5000, 4200, 0},
         {"a longer rest before",
          {LASTS(9000), CLOSES(5000), CLOSES(5000), CLOSES(5000)},
          5000,
          4500,
          0},
+    };
+    CHECK_SCRIPTS(scripts);
+}
+
+TEST(newer_closes_replace_it)
+{
+    static const struct script scripts[] = {
         {"one early close",
          {CLOSES(60000), CLOSES(60000), CLOSES(60000), CLOSES(5000)},
          60000,
@@ -157,8 +187,39 @@ TEST(idle_timeout_step_by_step)
          60000,
          54000,
          0},
-        {"at once is no timeout", {CLOSES(49), CLOSES(49), CLOSES(49)}, -1, -1, 1},
-        {"at no age at once", {CLOSES(50), CLOSES(50), CLOSES(50)}, 50, 30, 0},
+    };
+    CHECK_SCRIPTS(scripts);
+}
+
+TEST(after_five_equal_closes_exceptions_do_not_count)
+{
+    static const struct script scripts[] = {
+        {"an exception", {FIVE_CLOSES(5000), CLOSES(4000)}, 5000, 4500, 0},
+        {"an exception later",
+         {FIVE_CLOSES(5000), CLOSES(5000), CLOSES(5000), CLOSES(5000), CLOSES(4500)},
+         5000,
+         4500,
+         0},
+        {"two of them", {FIVE_CLOSES(5000), CLOSES(3200), CLOSES(4000)}, 5000, 4500, 0},
+        {"between closes as ever",
+         {FIVE_CLOSES(5000), CLOSES(4000), CLOSES(4000), CLOSES(5000), CLOSES(4000), CLOSES(4000)},
+         5000,
+         4500,
+         0},
+        {"the rule", {FIVE_CLOSES(5000), CLOSES(4000), CLOSES(4000), CLOSES(4000)}, 4000, 3600, 0},
+        {"neither", {FIVE_CLOSES(5000), CLOSES(4000), CLOSES(3500), CLOSES(4500)}, -1, -1, 0},
+        {"a little less", {FIVE_CLOSES(5000), CLOSES(4950)}, 4950, 4455, 0},
+        {"exceptions before it is firm",
+         {CLOSES(5000), CLOSES(5000), CLOSES(5000), CLOSES(3200), CLOSES(5000), CLOSES(3200),
+          CLOSES(3600)},
+         5000,
+         4500,
+         0},
+        {"no firm rule before five",
+         {CLOSES(5000), CLOSES(5000), CLOSES(5000), CLOSES(4800), CLOSES(4600)},
+         4600,
+         4140,
+         0},
     };
     CHECK_SCRIPTS(scripts);
 }
@@ -175,6 +236,12 @@ TEST(closes_at_one_moment_are_one)
     CHECK_EQ(-1, known_ms(learn_idle_timeout(&learn, at_ms(2000))));
     learn_closed(&learn, at_ms(2000), S(7), 1);
     CHECK_EQ(6951, known_ms(learn_idle_timeout(&learn, at_ms(2000))));
+    /* Nor do they count as many that do not fit. */
+    static const struct step steps[] = {CLOSES(5000), CLOSES(5000), CLOSES(5000), {DONE, 0, 0}};
+    struct weir_time now = play(&learn, steps);
+    for (int i = 0; i < 20; i++)
+        learn_closed(&learn, weir_time_after(now, MS(1000 + i)), MS(3000 - 100 * i), 1);
+    CHECK_EQ(5000, known_ms(learn_idle_timeout(&learn, now)));
     /* What is short is learned in a shorter time. */
     learn_init(&learn);
     for (int i = 0; i < 3; i++)
@@ -224,11 +291,40 @@ TEST(max_requests_step_by_step)
         {"moved down", {ENDS(1000), ENDS(1000), ENDS(1000), ENDS(3), ENDS(3), ENDS(3)}, -1, -1, 3},
         {"in time", {ENDS(1000), ENDS(1000), ENDS(1000), PASS(599999)}, -1, -1, 1000},
         {"expired", {ENDS(1000), ENDS(1000), ENDS(1000), PASS(600000)}, -1, -1, 0},
+        {"not few", {ENDS(10), ENDS(10), ENDS(10), PASS(60000)}, -1, -1, 10},
         {"few, in time", {ENDS(9), ENDS(9), ENDS(9), PASS(59999)}, -1, -1, 9},
         {"few, expired", {ENDS(9), ENDS(9), ENDS(9), PASS(60000)}, -1, -1, 0},
         {"one end confirms", {ENDS(9), ENDS(9), ENDS(9), PASS(600000), ENDS(9)}, -1, -1, 9},
     };
     CHECK_SCRIPTS(scripts);
+}
+
+TEST(news_are_what_may_disprove)
+{
+    static const struct {
+        struct step steps[8];
+        int64_t rest_ms;
+        uint64_t requests;
+    } rows[] = {
+        {{{0}}, -1, UINT64_MAX},
+        {{LASTS(7000), CARRIES(70)}, -1, UINT64_MAX},
+        {{CLOSES(5000), CLOSES(7000)}, 7000, UINT64_MAX},
+        {{CLOSES(7000), CLOSES(5000)}, 5000, UINT64_MAX},
+        {{CLOSES(5000), LASTS(6000)}, 6000, UINT64_MAX},
+        {{FIVE_CLOSES(5000)}, 5000, UINT64_MAX},
+        {{FIVE_CLOSES(5000), LASTS(5010)}, 5010, UINT64_MAX},
+        {{ENDS(9)}, -1, 9},
+        {{ENDS(9), CARRIES(10)}, -1, UINT64_MAX},
+        {{ENDS(9), ENDS(9), ENDS(9), ENDS(5)}, -1, 5},
+        {{ENDS(9), ENDS(9), ENDS(9), ENDS(5), CARRIES(6)}, -1, 9},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct learn learn;
+        (void)play(&learn, rows[i].steps);
+        bool good = CHECK_EQ(rows[i].rest_ms, known_ms(learn_news_rest(&learn)));
+        if (!CHECK_EQ(rows[i].requests, learn_news_requests(&learn)) || !good)
+            printf("# row %zu\n", i);
+    }
 }
 
 TEST(a_probe_is_wanted_a_minute_after_it_was_confirmed)

@@ -70,6 +70,9 @@ static bool spoil(struct keep_facts *facts, enum keep keep)
     case KEEP_NOT_MAX_REQUESTS:
         facts->max_requests = facts->requests;
         return true;
+    case KEEP_NOT_LEARNED_MAX_REQUESTS:
+        facts->learned_max_requests = facts->requests;
+        return true;
     case KEEP_NOT_MAX_AGE:
         facts->max_age = facts->age;
         return true;
