@@ -29,6 +29,7 @@ static const void *values_of(struct snapshot *snapshot, enum section section,
     case SECTION_TCP:
     case SECTION_KEEPALIVE:
     case SECTION_RETRY:
+    case SECTION_QUEUE:
         return upstream;
     case SECTION_SERVER:
         return &snapshot->services[0].upstreams[0].servers[0];
