@@ -15,12 +15,12 @@ enum { JOINED_BYTES = 1024 };
 
 static struct iobufs *bufs_of(struct h1_out *out)
 {
-    return &out->stream->loop->bufs;
+    return &out->loop->bufs;
 }
 
 void h1_out_init(struct h1_out *out, struct stream *stream)
 {
-    *out = (struct h1_out){.stream = stream};
+    *out = (struct h1_out){.loop = stream->loop, .stream = stream};
 }
 
 void h1_out_fini(struct h1_out *out)

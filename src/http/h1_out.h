@@ -12,7 +12,8 @@
 #include "stream/stream.h"
 
 struct h1_out {
-    struct stream *stream;
+    struct loop *loop;
+    struct stream *stream; /* may end before the rest, when all has been read and sent */
     struct iobuf *head; /* a head that waits to be sent */
     enum http_body body;
     uint64_t left_bytes; /* of a body of known length */

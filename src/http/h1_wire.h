@@ -21,7 +21,8 @@ enum wire_side { WIRE_REQUESTS, WIRE_RESPONSES };
 enum wire_body_state { WIRE_BODY_OPEN, WIRE_BODY_TRAILERS, WIRE_BODY_DONE };
 
 struct h1_wire {
-    struct stream *stream;
+    struct loop *loop;
+    struct stream *stream; /* may end before the rest, when all has been read and sent */
     enum wire_side side;
     struct iobuf *buf;  /* what is being read; NULL: nothing has come */
     struct iobuf *next; /* what came behind it */

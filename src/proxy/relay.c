@@ -115,7 +115,7 @@ enum weir_err upload_end(struct upload *upload, enum weir_err err)
     return err == WEIR_E_CANCELED ? upload->failure : err;
 }
 
-enum weir_err relay_download(struct exchange *exchange, struct session *session)
+enum weir_err relay_download(struct exchange *exchange, struct session *session, bool keep)
 {
     struct http_piece piece;
     do {
@@ -125,6 +125,8 @@ enum weir_err relay_download(struct exchange *exchange, struct session *session)
             TRY(exchange_flush(exchange));
             TRY(session_recv_piece(session, WEIR_NEVER, &piece));
         }
+        if (piece.last)
+            session_finish(session, keep);
         TRY(exchange_send_piece(exchange, &piece));
     } while (!piece.last);
     return WEIR_OK;

@@ -44,7 +44,8 @@ enum weir_err upload_start(struct upload *upload);
 WEIR_SUSPENDS enum weir_err upload_end(struct upload *upload, enum weir_err err);
 
 /* The response's body. Errors of either side. */
-WEIR_SUSPENDS enum weir_err relay_download(struct exchange *exchange, struct session *session);
+WEIR_SUSPENDS enum weir_err relay_download(struct exchange *exchange, struct session *session,
+                                           bool keep);
 
 /*
  * Both ways until the server ends (RFC 9110 section 7.8); the client's end is passed on. Nothing

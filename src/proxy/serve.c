@@ -185,6 +185,14 @@ WEIR_SUSPENDS static enum weir_err get_response(struct serving *serving)
     }
 }
 
+/* After a client's last request its upstream connection is given up with it, unless told otherwise.
+ */
+static bool may_keep(const struct serving *serving)
+{
+    return !serving->exchange->at_limit ||
+           serving->service->options->client.upstream_at_limit != AT_LIMIT_CLOSE;
+}
+
 /* Gives the response to the client. The upload may still run; it ends here at the latest. */
 WEIR_SUSPENDS static enum weir_err respond(struct serving *serving)
 {
@@ -198,7 +206,7 @@ WEIR_SUSPENDS static enum weir_err respond(struct serving *serving)
     if (tunnel)
         return relay_tunnel(exchange, serving->session,
                             serving->upstream->options->limits.read_timeout);
-    return relay_download(exchange, serving->session);
+    return relay_download(exchange, serving->session, may_keep(serving));
 }
 
 static void begin_replay(struct serving *serving)
@@ -212,8 +220,10 @@ static enum weir_err choose_upstream(struct serving *serving)
 {
     struct service *service = serving->service;
     struct exchange *exchange = serving->exchange;
-    if (exchange->request->method == METHOD_CONNECT)
+    if (exchange->request->method == METHOD_CONNECT) {
+        exchange->close = true; /* what follows may be meant for a tunnel */
         return WEIR_E_REQUEST_METHOD;
+    }
     const struct route_options *route = route_match(service->options, exchange->request);
     if (!route)
         return WEIR_E_NO_ROUTE;
@@ -305,10 +315,8 @@ void serve(void *owner, struct exchange *exchange)
         err = WEIR_E_CLIENT_GONE;
     if (err)
         exchange_fail(exchange, err);
-    bool at_limit_closes =
-        exchange->at_limit && serving.service->options->client.upstream_at_limit == AT_LIMIT_CLOSE;
     must(scope_is_empty(&serving.upload.scope));
-    session_release(&serving.session, !at_limit_closes);
+    session_release(&serving.session, may_keep(&serving));
     arena_fini(&serving.kept);
     finish(&serving);
 }

@@ -8,7 +8,7 @@
 #include "upstream/pool.h"
 
 /* Another worker gives a connection within its present turn, or dialling is the better way. */
-#define PATIENCE weir_span_ms(2)
+#define PATIENCE weir_span_ms(10)
 
 static bool is_settled(const struct ask *ask)
 {

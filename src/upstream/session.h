@@ -31,6 +31,7 @@ struct session_ops {
     enum weir_err (*piece_now)(struct session *session, struct http_piece *ret_piece);
     WEIR_SUSPENDS enum weir_err (*recv_piece)(struct session *session, struct weir_time deadline,
                                               struct http_piece *ret_piece);
+    void (*finish)(struct session *session, bool keep);
     void (*release)(struct session *session, bool keep);
 };
 
@@ -48,7 +49,7 @@ struct session_story {
 
 struct session {
     const struct session_ops *ops;
-    struct conn *conn;
+    struct conn *conn; /* NULL: it has gone back already, see session_finish() */
     struct session_story story;
     struct weir_time
         released_before; /* when its connection was last released, if it is a reused one */
@@ -110,6 +111,17 @@ WEIR_SUSPENDS static inline enum weir_err
 session_recv_piece(struct session *session, struct weir_time deadline, struct http_piece *ret_piece)
 {
     return session->ops->recv_piece(session, deadline, ret_piece);
+}
+
+/*
+ * Gives the connection back as soon as the exchange is over on it, while what was received last
+ * stays with the session until its release: so that the next request, which may come before the
+ * client has taken this response, finds the connection idle. Does nothing before that. `keep` as in
+ * session_release().
+ */
+static inline void session_finish(struct session *session, bool keep)
+{
+    session->ops->finish(session, keep);
 }
 
 /*

@@ -78,7 +78,7 @@ static enum weir_err want_trailers(struct session_h1 *self)
 {
     if (self->response_framing.body != BODY_CHUNKED || self->trailers)
         return WEIR_OK;
-    self->trailers = slab_alloc(&self->session.conn->pool->trailer_slab);
+    self->trailers = slab_alloc(&self->pool->trailer_slab);
     if (!self->trailers)
         return WEIR_E_NO_MEMORY;
     fields_init(self->trailers);
@@ -179,20 +179,36 @@ static struct keep_facts facts_of(const struct session_h1 *self)
     };
 }
 
-static void h1_release(struct session *session, bool keep)
+static void give_back(struct session_h1 *self, bool keep)
 {
-    struct session_h1 *self = of(session);
-    struct conn *conn = session->conn;
-    struct pool *pool = conn->pool;
+    struct conn *conn = self->session.conn;
     struct keep_facts facts = facts_of(self);
     facts.at_limit = !keep;
     if (facts.excess_body && self->head_received && !facts.response_incomplete)
         idle_note_unexpected(conn, PLACE_RELEASE, h1_wire_bytes(&self->wire));
+    self->session.conn = NULL;
+    pool_put(&conn, &facts);
+}
+
+/* A tunnel's connection, and one on which the request still goes up, stay until the release. */
+static void h1_finish(struct session *session, bool keep)
+{
+    struct session_h1 *self = of(session);
+    if (session->conn && session->request_sent && self->head_received &&
+        h1_wire_body_done(&self->wire) && self->response_framing.body != BODY_TUNNEL)
+        give_back(self, keep);
+}
+
+static void h1_release(struct session *session, bool keep)
+{
+    struct session_h1 *self = of(session);
+    struct pool *pool = self->pool;
+    if (session->conn)
+        give_back(self, keep);
     h1_wire_fini(&self->wire);
     h1_out_fini(&self->out);
     slab_free(&pool->trailer_slab, self->trailers);
     slab_free(&pool->session_slab, self);
-    pool_put(&conn, &facts);
 }
 
 static const struct session_ops h1_ops = {
@@ -202,6 +218,7 @@ static const struct session_ops h1_ops = {
     .recv_head = h1_recv_head,
     .piece_now = h1_piece_now,
     .recv_piece = h1_recv_piece,
+    .finish = h1_finish,
     .release = h1_release,
 };
 
@@ -215,6 +232,7 @@ enum weir_err session_h1_open(struct conn **conn, const struct session_story *st
         return WEIR_E_NO_MEMORY;
     }
     self->session.ops = &h1_ops;
+    self->pool = pool;
     self->session.conn = *conn;
     self->session.story = *story;
     self->session.released_before = (*conn)->released;

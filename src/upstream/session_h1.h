@@ -10,6 +10,7 @@
 
 struct session_h1 {
     struct session session;
+    struct pool *pool;
     struct h1_wire wire;
     struct h1_out out;
     struct fields *trailers; /* for a chunked response; the session's own */

@@ -170,6 +170,7 @@ def test_connect_makes_no_tunnel(origin, proxy, connect):
     client = connect(proxy)
     client.send(b"CONNECT a:80 HTTP/1.1\r\nHost: a:80\r\n\r\n" + SMUGGLED)
     assert client.receive("CONNECT").status >= 400
+    assert client.reader.head() is None, "what follows may be meant for a tunnel"
     assert "/smuggled" not in origin.targets
 
 
