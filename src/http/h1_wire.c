@@ -15,7 +15,8 @@ static struct iobufs *bufs_of(struct h1_wire *wire)
 
 void h1_wire_init(struct h1_wire *wire, struct stream *stream, enum wire_side side)
 {
-    *wire = (struct h1_wire){.loop = stream->loop, .stream = stream, .side = side, .state = WIRE_BODY_DONE};
+    *wire = (struct h1_wire){
+        .loop = stream->loop, .stream = stream, .side = side, .state = WIRE_BODY_DONE};
     h1_limits_init(&wire->limits);
     /* A head must fit into one buffer, and a full buffer without its end must be too much. */
     if (wire->limits.head_bytes >= IOBUF_BYTES)

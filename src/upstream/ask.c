@@ -10,7 +10,7 @@
 /* Another worker gives a connection within its present turn, or dialling is the better way. */
 #define PATIENCE weir_span_ms(10)
 
-static bool is_settled(const struct ask *ask)
+bool ask_is_settled(const struct ask *ask)
 {
     return ask->conn || ask->err;
 }
@@ -24,10 +24,7 @@ static void settle(struct ask *ask)
 
 void ask_give(struct ask *ask, struct conn *conn)
 {
-    if (is_settled(ask)) {
-        pool_offer(&conn);
-        return;
-    }
+    must(!ask_is_settled(ask));
     ask->conn = conn;
     ask->result = conn->moved                      ? WAIT_TAKEN_OVER
                   : conn->requests || conn->rested ? WAIT_HANDED
@@ -38,7 +35,7 @@ void ask_give(struct ask *ask, struct conn *conn)
 
 void ask_fail(struct ask *ask, enum weir_err err)
 {
-    if (is_settled(ask))
+    if (ask_is_settled(ask))
         return;
     ask->err = err;
     ask->result = err == WEIR_E_PEER_DRAINED ? WAIT_DRAINED : WAIT_FAILED;
@@ -72,10 +69,9 @@ static void count_queued(struct ask *ask, bool queued)
         histogram_add(&stats->wait, weir_time_between(ask->asked, loop_now(ask->pool->loop)));
 }
 
-void ask_give_queued(struct ask *ask, struct conn *conn)
+void ask_left_queue(struct ask *ask)
 {
     count_queued(ask, false);
-    ask_give(ask, conn);
 }
 
 /* The gate's answer is used, or handed on when it comes too late. */
@@ -84,12 +80,14 @@ static void take_answer(struct ask *ask)
     struct conn *conn = NULL;
     if (ask->answer == ANSWER_CONN)
         conn = move_in(ask->pool, ask->key, ask->peer, &ask->parcel);
-    if (ask->answer == ANSWER_DIAL && !is_settled(ask))
+    if (ask->answer == ANSWER_DIAL && !ask_is_settled(ask))
         dial(ask);
     else if (ask->answer == ANSWER_DIAL)
         gate_dialled(gate_of(ask->key), false);
-    else if (conn)
+    else if (conn && !ask_is_settled(ask))
         ask_give(ask, conn);
+    else if (conn)
+        pool_offer(&conn);
     else
         ask_fail(ask, WEIR_E_NO_MEMORY);
 }
@@ -117,7 +115,7 @@ void ask_answer(struct ask *ask, enum ask_answer answer)
 WEIR_SUSPENDS static void wait_until(struct ask *ask, struct weir_time deadline, enum weir_err late)
 {
     enum weir_err err = co_wait(deadline);
-    if (is_settled(ask) || err == WEIR_OK)
+    if (ask_is_settled(ask) || err == WEIR_OK)
         return;
     if (err == WEIR_E_TIMEOUT)
         err = late;
@@ -133,7 +131,8 @@ WEIR_SUSPENDS static void ask_others(struct ask *ask)
     if (ask->wants_fresh || !errand_take(ask))
         return;
     struct weir_time patience = loop_deadline(ask->pool->loop, PATIENCE);
-    while (!is_settled(ask) && ask->errand && weir_time_before(loop_now(ask->pool->loop), patience))
+    while (!ask_is_settled(ask) && ask->errand &&
+           weir_time_before(loop_now(ask->pool->loop), patience))
         wait_until(ask, patience, WEIR_OK);
 }
 
@@ -222,9 +221,9 @@ enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer 
     if (!ask)
         return WEIR_E_NO_MEMORY;
     ask_others(ask);
-    if (!is_settled(ask))
+    if (!ask_is_settled(ask))
         enter_gate(ask);
-    while (!is_settled(ask))
+    while (!ask_is_settled(ask))
         wait_until(ask, deadline_of(ask, deadline),
                    ask->queued ? WEIR_E_QUEUE_TIMEOUT : WEIR_E_CONNECT_TIMEOUT);
     enum weir_err err = ask->err;

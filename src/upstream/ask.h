@@ -65,10 +65,12 @@ WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key
                                          bool wants_fresh, struct weir_time deadline,
                                          struct ask_story *ret_story, struct conn **ret_conn);
 
-/* Gives it a connection, in use and the ask's from now on. At its own worker. */
+/* Gives it a connection, in use and the ask's from now on. It must not be settled (checked). */
 void ask_give(struct ask *ask, struct conn *conn);
-/* The same to one that was taken off its gate's queue. */
-void ask_give_queued(struct ask *ask, struct conn *conn);
+/* It was taken off its gate's queue, at its own worker, which is all the answer it gets. */
+void ask_left_queue(struct ask *ask);
+/* Whether it has a connection, or will get none. */
+bool ask_is_settled(const struct ask *ask);
 /* Tells it that its dial, or its key, came to nothing. */
 void ask_fail(struct ask *ask, enum weir_err err);
 /* Sends it the gate's answer: from any worker, by who took it off the queue. */

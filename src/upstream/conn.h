@@ -3,8 +3,8 @@
 #define UPSTREAM_CONN_H
 
 /*
- * One established upstream connection. It belongs to one part of a pool, and so to one worker, until
- * it moves to another one or is closed.
+ * One established upstream connection. It belongs to one part of a pool, and so to one worker,
+ * until it moves to another one or is closed.
  *
  *   in use   owned by one session; or on its way: to an ask, to another worker, to a place
  *   idle     owned by the pool: no coroutine and no buffer, only a watch on its stream and a timer
@@ -35,13 +35,13 @@ struct conn {
     struct list idle_link;          /* in pool.idle while idle */
     struct timer rest;              /* ends its idleness */
     enum close_reason rest_ends_by; /* what the timer stands for */
-    bool probes;   /* idle, and not given out: it tests what was learned (census.h) */
-    bool moved;    /* from another worker, and not used since */
-    bool rested;   /* was idle at least once */
+    bool probes; /* idle, and not given out: it tests what was learned (census.h) */
+    bool moved;  /* from another worker, and not used since */
+    bool rested; /* was idle at least once */
     struct weir_time born, released;
-    struct weir_span rest_for;   /* as its last exchange allows */
-    struct weir_span rest_taken; /* before its present exchange */
-    struct weir_span max_age;  /* drawn at birth: options.max_connection_age +- 10 % */
+    struct weir_span rest_for;       /* as its last exchange allows */
+    struct weir_span rest_taken;     /* before its present exchange */
+    struct weir_span max_age;        /* drawn at birth: options.max_connection_age +- 10 % */
     uint64_t requests, max_requests; /* the latter drawn at birth; 0: none */
     uint64_t released_turn;
     struct parcel *parcel; /* while it moves out */

@@ -40,7 +40,7 @@ static void deliver(struct dialling *self, struct stream **stream)
         self->ask->dialling = NULL;
     if (!conn && self->ask)
         ask_fail(self->ask, WEIR_E_NO_MEMORY);
-    else if (conn && self->ask)
+    else if (conn && self->ask && !ask_is_settled(self->ask))
         ask_give(self->ask, conn);
     else if (conn)
         pool_offer(&conn);

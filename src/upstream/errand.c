@@ -95,11 +95,11 @@ static void take_back(struct errand *errand)
     if (errand->parcel.full)
         conn = move_in(pool, errand->key, errand->peer, &errand->parcel);
     if (conn)
-        result = ask && !ask->conn && !ask->err ? TAKE_GIVEN : TAKE_LATE;
+        result = ask && !ask_is_settled(ask) ? TAKE_GIVEN : TAKE_LATE;
     stat_add(&peer_stats(pool, errand->peer)->takeovers[result], 1);
     if (ask)
         ask->errand = NULL;
-    if (conn && ask)
+    if (conn && result == TAKE_GIVEN)
         ask_give(ask, conn);
     else if (conn)
         pool_offer(&conn);
@@ -171,27 +171,20 @@ static void evict_there(struct mail *mail)
 
 /* A place for a connection. */
 
-static void look_for_place(struct errand *errand);
-
-static void place_back(struct errand *errand)
+/* It has one. Somebody may have begun to wait meanwhile, and the server may have ended it. */
+static void use_place(struct errand *errand)
 {
     struct conn *conn = errand->conn;
     struct pool *pool = errand->from;
-    enum close_reason reason;
-    if (!errand->has_place) {
-        look_for_place(errand);
-        return;
-    }
-    errand->conn = NULL;
+    enum close_reason reason = CLOSE_SHUTDOWN;
     free_errand(errand);
-    /* Somebody may have begun to wait, and the server may have ended it. */
-    if (idle_may_rest(conn, &reason) && !pool->draining && !conn->peer->drained &&
+    if (!pool->draining && !conn->peer->drained && idle_may_rest(conn, &reason) &&
         idle_is_alive(conn, LOOK_SURELY, PLACE_RELEASE, &reason)) {
         pool_lay_to_rest(conn);
         return;
     }
     places_give(&pool->commons->places, pool->worker);
-    pool_close(&conn, reason, false);
+    pool_close(&conn, conn->peer->drained ? CLOSE_DRAINED : reason, false);
 }
 
 /*
@@ -205,8 +198,7 @@ static void look_for_place(struct errand *errand)
     struct places *places = &pool->commons->places;
     for (; errand->tries < PLACE_TRIES; errand->tries++) {
         if (places_take(places, pool->worker)) {
-            errand->has_place = true;
-            place_back(errand);
+            use_place(errand);
             return;
         }
         int worker = places_find_oldest(places);
@@ -221,6 +213,14 @@ static void look_for_place(struct errand *errand)
     }
     free_errand(errand);
     pool_close(&conn, CLOSE_EVICTED, false);
+}
+
+static void place_back(struct errand *errand)
+{
+    if (errand->has_place)
+        use_place(errand);
+    else
+        look_for_place(errand);
 }
 
 void errand_find_place(struct conn *conn)

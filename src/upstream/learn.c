@@ -45,7 +45,13 @@
 #define EXPIRES_AFTER weir_span_s(600)
 #define FEW_REQUESTS_EXPIRE_AFTER weir_span_s(60)
 
-enum { AGREEING_MIN = 3, AGREEING_FIRMLY = 5, MISFITS_MAX = 3, FEW_REQUESTS = 10, SINGLE_ENDS_MIN = 8 };
+enum {
+    AGREEING_MIN = 3,
+    AGREEING_FIRMLY = 5,
+    MISFITS_MAX = 3,
+    FEW_REQUESTS = 10,
+    SINGLE_ENDS_MIN = 8
+};
 
 /* How far n closes may be spread, of their highest: the (n-1)th root of a thousandth. */
 static const int64_t agreeing_permille[LEARN_RUN + 1] = {
@@ -196,7 +202,8 @@ void learn_closed(struct learn *learn, struct weir_time now, struct weir_span id
     add_close(learn, now, idle_age);
 }
 
-/* A single request is what a restart, or an error, leaves a connection with: it must be the rule. */
+/* A single request is what a restart, or an error, leaves a connection with: it must be the rule.
+ */
 static unsigned enough_ends(uint64_t requests)
 {
     return requests == 1 ? SINGLE_ENDS_MIN : AGREEING_MIN;

@@ -96,25 +96,33 @@ static void on_handed(struct parcel *parcel, void *owner)
         gate_put_back(ask);
 }
 
-/*
- * Gives a connection to who has waited longest at its gate. Who cannot use it dials in its place,
- * so that nobody is overtaken. False: nobody waits.
- */
-static bool give_at_gate(struct conn *conn)
+/* Who has waited longest at the connection's gate, taken off its queue; NULL: nobody waits. */
+static struct ask *take_waiting(const struct conn *conn)
 {
     struct gate *gate = gate_of(conn->key);
-    struct ask *ask = gate_has_waiting(gate) ? gate_take_oldest(gate) : NULL;
-    if (!ask)
-        return false;
+    while (gate_has_waiting(gate)) {
+        struct ask *ask = gate_take_oldest(gate);
+        if (!ask || ask->pool != conn->pool || !ask_is_settled(ask))
+            return ask;
+        ask_left_queue(ask); /* it has something already */
+    }
+    return NULL;
+}
+
+/*
+ * Gives it a connection. Who cannot use it dials in its place, so that nobody is overtaken.
+ */
+static void give_to(struct ask *ask, struct conn *conn)
+{
     if (ask->wants_fresh || ask->key->census != conn->key->census) {
         gate_put_back(ask);
         pool_close(&conn, CLOSE_EVICTED, false);
     } else if (ask->pool == conn->pool) {
-        ask_give_queued(ask, conn);
+        ask_left_queue(ask);
+        ask_give(ask, conn);
     } else {
         move_out(&conn, &ask->parcel, on_handed, ask);
     }
-    return true;
 }
 
 /* Somebody of this worker who waits, for another worker's connection or for a dial. */
@@ -129,14 +137,13 @@ static bool give_here(struct conn *conn)
 
 void pool_lay_to_rest(struct conn *conn)
 {
-    struct gate *gate = gate_of(conn->key);
     pool_rest(conn);
     /* Who began to wait meanwhile may have looked for idle ones before this one was counted. */
-    if (!gate_has_waiting(gate))
+    struct ask *ask = take_waiting(conn);
+    if (!ask)
         return;
     pool_rouse(conn);
-    if (!give_at_gate(conn))
-        pool_offer(&conn);
+    give_to(ask, conn);
 }
 
 void pool_offer(struct conn **conn)
@@ -149,9 +156,12 @@ void pool_offer(struct conn **conn)
         pool_close(&offered, pool->draining ? CLOSE_SHUTDOWN : CLOSE_DRAINED, false);
         return;
     }
-    if (give_at_gate(offered) || give_here(offered))
+    struct ask *ask = take_waiting(offered);
+    if (ask)
+        give_to(ask, offered);
+    else if (give_here(offered))
         return;
-    if (!idle_may_rest(offered, &reason))
+    else if (!idle_may_rest(offered, &reason))
         pool_close(&offered, reason, false);
     else if (places_take(&pool->commons->places, pool->worker))
         pool_lay_to_rest(offered);

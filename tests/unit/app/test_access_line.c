@@ -32,7 +32,8 @@ TEST(a_reused_connection)
         "\"response_bytes\":345,\"duration_us\":1234,\"upstream\":\"web\","
         "\"peer\":\"10.0.0.1:8080\",\"connection\":\"reused\",\"connection_id\":17,"
         "\"connection_requests\":40,\"connection_age_ms\":5120,\"connection_idle_ms\":12,"
-        "\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,\"error\":null}\n");
+        "\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,\"error\":null}"
+        "\n");
 }
 
 TEST(a_new_connection_tells_how_long_connecting_took)
@@ -60,10 +61,12 @@ TEST(without_a_connection_its_members_are_null)
     record.exchange.error = WEIR_E_REFUSED;
     struct weir_slice text = written();
     CHECK(has(text, "\"status\":502"));
-    CHECK(has(text, "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
-                    "\"connection_requests\":null,\"connection_age_ms\":null,"
-                    "\"connection_idle_ms\":null,\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
-                    "\"attempts\":3,\"error\":\"connection_refused\"}\n"));
+    CHECK(
+        has(text,
+            "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
+            "\"connection_requests\":null,\"connection_age_ms\":null,"
+            "\"connection_idle_ms\":null,\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
+            "\"attempts\":3,\"error\":\"connection_refused\"}\n"));
 }
 
 TEST(a_malformed_request_has_no_method_host_and_path)

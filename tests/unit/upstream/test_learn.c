@@ -110,7 +110,7 @@ TEST(closes_that_agree_are_the_timeout)
          5000,
          4500,
          0},
-        {"at once is no timeout", {CLOSES(49), CLOSES(49), CLOSES(49)}, -1, -1, 1},
+        {"at once is no timeout", {CLOSES(49), CLOSES(49), CLOSES(49)}, -1, -1, 0},
         {"at no age at once", {CLOSES(50), CLOSES(50), CLOSES(50)}, 50, 30, 0},
         {"three at no age", {CLOSES(5000), CLOSES(7000), CLOSES(9000)}, -1, -1, 0},
         {"three that agree roughly", {CLOSES(5000), CLOSES(5900), CLOSES(5500)}, -1, -1, 0},
