@@ -200,6 +200,9 @@ static void print_type(struct buf *out, const struct schema_key *key)
         buf_printf(out, "\"anyOf\": [{\"type\": \"integer\", \"minimum\": 0}, "
                         "{\"type\": \"string\", \"pattern\": \"^(none|[0-9]+(B|[KMG]iB))$\"}]");
         break;
+    case TYPE_PERCENT:
+        buf_printf(out, "\"type\": \"string\", \"pattern\": \"^[0-9]+%%$\"");
+        break;
     case TYPE_BOOL:
         buf_printf(out, "\"type\": \"boolean\"");
         break;

@@ -38,6 +38,8 @@ static bool parse_amount(enum key_type type, struct weir_slice text, uint64_t *r
     case TYPE_SIZE:
     case TYPE_SIZE_OR_NONE:
         return value_size(text, ret_amount);
+    case TYPE_PERCENT:
+        return value_percent(text, ret_amount);
     default:
         if (!value_span(text, &span))
             return false;
@@ -172,6 +174,7 @@ void schema_read_value(struct report *report, struct config_memory *memory,
     case TYPE_SECONDS:
     case TYPE_SPAN:
     case TYPE_SIZE:
+    case TYPE_PERCENT:
         read_amount(&reading, false);
         break;
     case TYPE_COUNT_OR_NONE:

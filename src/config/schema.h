@@ -86,7 +86,6 @@ struct route_values {
     const char *host, *path, *upstream;
 };
 struct upstream_values {
-    unsigned balance;
     struct upstream_options options;
 };
 struct server_values {

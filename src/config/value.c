@@ -61,6 +61,12 @@ bool value_size(struct weir_slice text, uint64_t *ret_bytes)
     return with_unit(text, sizes, sizeof sizes / sizeof sizes[0], INT64_MAX, ret_bytes);
 }
 
+bool value_percent(struct weir_slice text, uint64_t *ret_percent)
+{
+    return text.len > 1 && text.at[text.len - 1] == '%' &&
+           slice_to_u64(slice_of(text.at, text.len - 1), ret_percent);
+}
+
 bool value_bool(struct weir_slice text, bool *ret_bool)
 {
     bool is_true = slice_equal(text, SLICE("true"));

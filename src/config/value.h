@@ -16,6 +16,9 @@ bool value_span(struct weir_slice text, struct weir_span *ret_span);
 /* Bytes: digits, and optionally one of B, KiB, MiB, GiB: "64KiB". */
 bool value_size(struct weir_slice text, uint64_t *ret_bytes);
 
+/* Digits and a percent sign: "20%". */
+bool value_percent(struct weir_slice text, uint64_t *ret_percent);
+
 /* "true" or "false". */
 bool value_bool(struct weir_slice text, bool *ret_bool);
 

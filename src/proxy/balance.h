@@ -3,35 +3,51 @@
 #define PROXY_BALANCE_H
 
 /*
- * Which server of an upstream gets the next request: smooth weighted round robin, which spreads a
- * heavy server's turns among the others' instead of giving them in a row. A server that refused a
- * connection is left out for a while, unless all are. One worker's state; no clock of its own.
+ * Which server of an upstream gets the next request. One worker's state; no clock of its own.
+ *
+ *   round robin        smooth and weighted: a heavy server's turns are spread among the others'
+ *                      instead of coming in a row
+ *   least connections  the one with the fewest sessions for its weight, over all workers; among
+ *                      equals, round robin
+ *   random             the less busy of two that chance picks
+ *   consistent hash    the one that the request's hash finds on a ring, and the next one on it when
+ *                      that is left out
+ *
+ * A server that refused a connection is left out for a while, unless all are.
  */
 
+#include "base/rand.h"
+#include "proxy/options.h"
+#include "proxy/hash_ring.h"
 #include "upstream/peer.h"
 #include <weir/time.h>
 
+#include <stdatomic.h>
 #include <stdbool.h>
 
 struct balance_server {
     struct peer *peer;
     unsigned weight;
     int64_t credit;
-    struct weir_time held_until; /* left out before that */
-    uint64_t tried_by;           /* the pick that chose it last: see balance_pick() */
+    const _Atomic unsigned *active; /* sessions with it, of all workers; NULL: not counted */
+    struct weir_time held_until;    /* left out before that */
+    uint64_t tried_by;              /* the pick that chose it last: see balance_pick() */
 };
 
 struct balance {
+    enum balance_policy policy;
     struct balance_server *servers;
     unsigned count;
+    struct hash_ring ring; /* of a consistent hash */
+    struct rand rand;
 };
 
 /*
  * `request` is a number that is new for each request and the same for its further tries: servers
- * that it was given already come last. Never NULL.
+ * that it was given already come last. `hash` is what a consistent hash goes by. Never NULL.
  */
-struct balance_server *balance_pick(struct balance *balance, struct weir_time now,
-                                    uint64_t request);
+struct balance_server *balance_pick(struct balance *balance, struct weir_time now, uint64_t request,
+                                    uint64_t hash);
 
 /* Leaves a server out until `until`. */
 void balance_hold(struct balance_server *server, struct weir_time until);

@@ -7,7 +7,9 @@ static enum retry_verdict decide_connecting(const struct retry_facts *facts)
         return RETRY_NOT_FINAL;
     if (!facts->body_whole)
         return RETRY_NOT_BODY_GONE;
-    return facts->attempts < facts->attempts_max ? RETRY_NEXT : RETRY_NOT_ATTEMPTS;
+    if (facts->attempts >= facts->attempts_max)
+        return RETRY_NOT_ATTEMPTS;
+    return facts->budget_spent ? RETRY_NOT_BUDGET : RETRY_NEXT;
 }
 
 bool retry_may_repeat(const struct retry_facts *facts)

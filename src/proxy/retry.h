@@ -21,6 +21,7 @@ enum retry_verdict {
     RETRY_NOT_BODY_GONE,   /* the body is no longer whole */
     RETRY_NOT_IDEMPOTENT,  /* it may have been processed, and twice is not once */
     RETRY_NOT_ATTEMPTS,    /* tried often enough */
+    RETRY_NOT_BUDGET,      /* too many others have been tried again */
 };
 
 struct retry_facts {
@@ -36,6 +37,7 @@ struct retry_facts {
     enum http_method method;
     unsigned attempts; /* further tries so far */
     unsigned attempts_max;
+    bool budget_spent; /* the upstream's budget is; see budget.h */
 };
 
 /* Whether a request that a server may have processed may be sent again (RFC 9110 section 9.2.2). */

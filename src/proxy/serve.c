@@ -9,6 +9,7 @@
  */
 #include "base/check.h"
 #include "base/log.h"
+#include "base/slice.h"
 #include "co/wait.h"
 #include "downstream/fail.h"
 #include "http/hop.h"
@@ -33,7 +34,7 @@ struct serving {
     struct replay replay;
     struct upload upload;
     struct session_story story;
-    uint64_t number;
+    uint64_t number, hash; /* for balance_pick() */
     unsigned attempts, connect_retries;
     bool connected;
 };
@@ -97,6 +98,30 @@ WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connect
     return err ? upload_end(&serving->upload, err) : WEIR_OK;
 }
 
+static void pick_server(struct serving *serving)
+{
+    serving->server = balance_pick(&serving->upstream->balance, loop_now(serving->service->loop),
+                                   serving->number, serving->hash);
+}
+
+/* What a consistent hash goes by; nothing where there is none. */
+static uint64_t request_hash(const struct serving *serving)
+{
+    const struct upstream_options *options = serving->upstream->options;
+    const struct http_request *request = serving->exchange->request;
+    char client[ADDR_TEXT_SIZE];
+    if (options->balance != BALANCE_CONSISTENT_HASH)
+        return 0;
+    switch (options->hash_on) {
+    case HASH_ON_HOST:
+        return hash_ring_hash(request->authority);
+    case HASH_ON_CLIENT:
+        return hash_ring_hash(slice_str(addr_print_ip(&serving->exchange->client, client)));
+    default:
+        return hash_ring_hash(request->path);
+    }
+}
+
 static unsigned min_of(unsigned a, unsigned b)
 {
     return a < b ? a : b;
@@ -121,6 +146,7 @@ static struct retry_facts retry_facts(const struct serving *serving, enum weir_e
         .method = exchange->request->method,
         .attempts = serving->connect_retries,
         .attempts_max = min_of(options->attempts, serving->upstream->balance.count - 1),
+        .budget_spent = !budget_has(&serving->upstream->budget),
     };
 }
 
@@ -142,6 +168,12 @@ static void count_retry(struct serving *serving, enum weir_err err, enum retry_v
     stat_add(&serving->service->upstream_stats[number].retries[err][result], 1);
 }
 
+/* Connecting failed because of it, and not because of ours or of what we allow. */
+static bool is_servers_fault(enum weir_err err)
+{
+    return err == WEIR_E_REFUSED || err == WEIR_E_UNREACHABLE || err == WEIR_E_CONNECT_TIMEOUT;
+}
+
 /*
  * After a try that failed: gets everything ready for the next one and says what it wants, or
  * answers false.
@@ -152,15 +184,15 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
     struct retry_facts facts = retry_facts(serving, err);
     enum retry_verdict verdict = retry_decide(&facts);
     count_retry(serving, err, verdict);
-    if (!serving->connected && weir_err_retry(err) == WEIR_RETRY_ANYWHERE)
+    if (is_servers_fault(err))
         balance_hold(serving->server,
                      loop_deadline(service->loop, serving->upstream->options->fail_timeout));
     if (!retry_is_allowed(verdict))
         return false;
     if (verdict == RETRY_NEXT) {
+        must(budget_spend(&serving->upstream->budget));
         serving->connect_retries++;
-        serving->server =
-            balance_pick(&serving->upstream->balance, loop_now(service->loop), serving->number);
+        pick_server(serving);
         *ret_want = want_first(serving);
         return true;
     }
@@ -228,8 +260,9 @@ static enum weir_err choose_upstream(struct serving *serving)
     if (!route)
         return WEIR_E_NO_ROUTE;
     serving->upstream = &service->upstreams[route->upstream];
-    serving->server =
-        balance_pick(&serving->upstream->balance, loop_now(service->loop), serving->number);
+    serving->hash = request_hash(serving);
+    budget_save(&serving->upstream->budget);
+    pick_server(serving);
     begin_replay(serving);
     return WEIR_OK;
 }

@@ -2,6 +2,7 @@
 #include "proxy/service.h"
 
 #include "base/check.h"
+#include "base/slice.h"
 
 #include <stdlib.h>
 
@@ -10,6 +11,7 @@ static void upstream_part_fini(struct upstream_part *part)
     for (unsigned i = 0; i < part->balance.count; i++)
         free(part->balance.servers[i].peer);
     free(part->balance.servers);
+    hash_ring_fini(&part->balance.ring);
 }
 
 /* The servers take turns with the source addresses of their family. */
@@ -23,6 +25,11 @@ static struct addr source_for(const struct upstream_options *options, unsigned s
             return *source;
     }
     return none;
+}
+
+static bool counts_active(const struct upstream_options *options)
+{
+    return options->balance == BALANCE_LEAST_CONNECTIONS || options->balance == BALANCE_RANDOM;
 }
 
 static struct peer *new_peer(const struct upstream_options *options, unsigned number,
@@ -41,26 +48,59 @@ static struct peer *new_peer(const struct upstream_options *options, unsigned nu
     peer_options.group_key = options->group_key;
     peer_options.limits = options->limits;
     peer_options.tcp = options->tcp;
+    peer_options.counts_active = counts_active(options);
     peer_init(peer, &peer_options);
     return peer;
 }
 
-static enum weir_err upstream_part_init(struct upstream_part *part,
-                                        const struct upstream_options *options, unsigned number)
+static enum weir_err add_servers(struct service *service, struct upstream_part *part,
+                                 unsigned number)
 {
-    part->options = options;
-    part->balance.servers = calloc(options->server_count, sizeof *part->balance.servers);
-    if (!part->balance.servers)
-        return WEIR_E_NO_MEMORY;
+    const struct upstream_options *options = part->options;
     for (unsigned i = 0; i < options->server_count; i++) {
         struct balance_server *server = &part->balance.servers[i];
         server->peer = new_peer(options, number, i);
         if (!server->peer)
             return WEIR_E_NO_MEMORY;
-        server->weight = options->servers[i].weight;
         part->balance.count++;
+        server->weight = options->servers[i].weight;
+        struct pool_key *key = pool_key_of(&service->pool, server->peer);
+        if (!key)
+            return WEIR_E_NO_MEMORY;
+        if (counts_active(options))
+            server->active = &gate_of(key)->active;
     }
     return WEIR_OK;
+}
+
+static enum weir_err make_ring(struct balance *balance, const struct upstream_options *options)
+{
+    unsigned weights = 0;
+    for (unsigned i = 0; i < options->server_count; i++)
+        weights += options->servers[i].weight;
+    if (!hash_ring_init(&balance->ring, weights))
+        return WEIR_E_NO_MEMORY;
+    for (unsigned i = 0; i < options->server_count; i++)
+        hash_ring_add(&balance->ring, i, slice_str(options->servers[i].text),
+                      options->servers[i].weight);
+    hash_ring_sort(&balance->ring);
+    return WEIR_OK;
+}
+
+static enum weir_err upstream_part_init(struct service *service, struct upstream_part *part,
+                                        unsigned number)
+{
+    const struct upstream_options *options = &service->options->upstreams[number];
+    part->options = options;
+    part->balance.policy = options->balance;
+    rand_init(&part->balance.rand, rand_seed_from_kernel());
+    budget_init(&part->budget, options->retry.budget_percent);
+    part->balance.servers = calloc(options->server_count, sizeof *part->balance.servers);
+    if (!part->balance.servers)
+        return WEIR_E_NO_MEMORY;
+    TRY(add_servers(service, part, number));
+    return options->balance == BALANCE_CONSISTENT_HASH ? make_ring(&part->balance, options)
+                                                       : WEIR_OK;
 }
 
 static enum weir_err init_upstreams(struct service *service)
@@ -71,7 +111,7 @@ static enum weir_err init_upstreams(struct service *service)
     if (!service->upstreams || !service->upstream_stats)
         return WEIR_E_NO_MEMORY;
     for (unsigned i = 0; i < options->upstream_count; i++)
-        TRY(upstream_part_init(&service->upstreams[i], &options->upstreams[i], i));
+        TRY(upstream_part_init(service, &service->upstreams[i], i));
     return WEIR_OK;
 }
 

@@ -9,6 +9,7 @@
 
 #include "downstream/downstream.h"
 #include "proxy/balance.h"
+#include "proxy/budget.h"
 #include "proxy/options.h"
 #include "upstream/pool.h"
 #include "upstream/session.h"
@@ -38,6 +39,7 @@ typedef void access_log_fn(void *owner, const struct access_record *record);
 struct upstream_part {
     const struct upstream_options *options;
     struct balance balance;
+    struct budget budget; /* for tries on other servers */
 };
 
 struct service_parts {

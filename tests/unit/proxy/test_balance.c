@@ -24,12 +24,12 @@ static void set_weights(unsigned count, const unsigned *weights)
 /* The next pick of a new request, or of the same one. */
 static unsigned pick_new(void)
 {
-    return (unsigned)(balance_pick(&balance, now, ++request) - servers);
+    return (unsigned)(balance_pick(&balance, now, ++request, 0) - servers);
 }
 
 static unsigned pick_again(void)
 {
-    return (unsigned)(balance_pick(&balance, now, request) - servers);
+    return (unsigned)(balance_pick(&balance, now, request, 0) - servers);
 }
 
 static void check_order(unsigned picks, const char *want)
@@ -73,7 +73,7 @@ TEST(a_held_server_is_left_out_until_its_time)
         CHECK(pick_new() != 1);
     unsigned picked = 0;
     for (int i = 0; i < 9; i++)
-        picked += balance_pick(&balance, WEIR_TIME_INIT(2000), ++request) == &servers[1];
+        picked += balance_pick(&balance, WEIR_TIME_INIT(2000), ++request, 0) == &servers[1];
     CHECK_EQ(3, picked);
 }
 
@@ -114,9 +114,9 @@ TEST(another_requests_tries_do_not_count)
 {
     set_weights(2, (unsigned[]){1, 1});
     unsigned first = pick_new();
-    unsigned other = (unsigned)(balance_pick(&balance, now, 1000) - servers);
+    unsigned other = (unsigned)(balance_pick(&balance, now, 1000, 0) - servers);
     CHECK(first != other);
-    CHECK_EQ(first, balance_pick(&balance, now, 1001) - servers);
+    CHECK_EQ(first, balance_pick(&balance, now, 1001, 0) - servers);
 }
 
 CHECK_MAIN
