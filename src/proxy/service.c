@@ -155,6 +155,8 @@ enum weir_err service_open(const struct service_options *options, const struct s
     init_downstream(service, parts);
     enum weir_err err = init_upstreams(service);
     service->pool.stats = service->upstream_stats;
+    if (!err && parts->worker == 0)
+        err = warm_start(&service->warm, service);
     if (err)
         service_close(&service);
     else
@@ -168,6 +170,7 @@ void service_close(struct service **service)
     *service = NULL;
     if (!closing)
         return;
+    warm_stop(&closing->warm);
     downstream_fini(&closing->downstream);
     pool_fini(&closing->pool);
     for (unsigned i = 0; closing->upstreams && i < closing->options->upstream_count; i++)
@@ -179,6 +182,7 @@ void service_close(struct service **service)
 
 void service_drain(struct service *service)
 {
+    warm_stop(&service->warm);
     downstream_drain(&service->downstream);
     pool_drain(&service->pool);
 }

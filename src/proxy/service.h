@@ -11,6 +11,7 @@
 #include "proxy/balance.h"
 #include "proxy/budget.h"
 #include "proxy/options.h"
+#include "proxy/warm.h"
 #include "upstream/pool.h"
 #include "upstream/session.h"
 
@@ -59,6 +60,7 @@ struct service {
     struct pool pool;
     struct upstream_part *upstreams;
     struct upstream_stats *upstream_stats; /* one for each upstream, by number */
+    struct warm warm;                      /* the first worker's */
     struct service_stats stats;
     access_log_fn *log;
     void *log_owner;

@@ -162,7 +162,7 @@ static void evict_there(struct mail *mail)
                                            : oldest_of(pool);
     if (conn) {
         errand->granted = true;
-        pool_close(&conn, CLOSE_EVICTED, false);
+        pool_close(&conn, CLOSE_EVICTED, errand->frees_port);
     }
     if (errand->conn)
         errand->has_place = places_take(&pool->commons->places, pool->worker);
@@ -287,6 +287,7 @@ bool errand_make_port(struct pool *pool, struct pool_key *key)
         return false;
     errand->back = wake;
     errand->waiting = co_self();
+    errand->frees_port = true;
     if (send_for_other(errand, key))
         return wait_for(errand);
     free_errand(errand);

@@ -33,6 +33,7 @@ struct errand {
     struct conn *conn;                   /* an evict for a place: who needs it */
     unsigned tries;
     bool of_process; /* an evict: of any service */
+    bool frees_port; /* an evict: with a reset, since a FIN would keep the port in TIME_WAIT */
     bool granted;    /* an evict: one was closed */
     bool has_place;  /* ... and its place came along */
     struct co *waiting;

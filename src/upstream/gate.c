@@ -83,11 +83,10 @@ enum gate_entry gate_enter(struct gate *gate, struct ask *ask)
     return entry;
 }
 
-bool gate_enter_now(struct gate *gate, unsigned connections_max, unsigned dials_max, bool force)
+bool gate_enter_now(struct gate *gate, unsigned connections_max, unsigned dials_max)
 {
     pthread_mutex_lock(&gate->lock);
-    bool enters =
-        force || (list_is_empty(&gate->asks) && has_room(gate, connections_max, dials_max));
+    bool enters = list_is_empty(&gate->asks) && has_room(gate, connections_max, dials_max);
     if (enters) {
         gate->connections++;
         gate->dials++;

@@ -49,8 +49,8 @@ enum gate_entry {
 /* Asks for room to dial within the limits of the ask's peer. */
 enum gate_entry gate_enter(struct gate *gate, struct ask *ask);
 
-/* As gate_enter(), but rather not than wait, and counted even so when `force`. */
-bool gate_enter_now(struct gate *gate, unsigned connections_max, unsigned dials_max, bool force);
+/* As gate_enter(), for who rather does not dial than wait. */
+bool gate_enter_now(struct gate *gate, unsigned connections_max, unsigned dials_max);
 
 /* A dial has ended: there is a connection now, or not. */
 void gate_dialled(struct gate *gate, bool connected);

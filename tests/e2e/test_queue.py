@@ -199,3 +199,22 @@ def test_a_burst_does_not_become_a_storm_of_dials(weir, origin, gated, crowd):
         clients.come("/")
     assert [client.receive().status for client in clients.clients] == [200] * 60
     check_books(proxy)
+
+
+def test_connections_are_kept_ready(weir, origin, connect):
+    """min_idle: dialled before the first request, and again when they were used up."""
+    proxy = weir(one_upstream(origin.address, threads=2, upstream={"min_idle": 3}))
+    proxy.wait_metric(3, "weir_pool_idle_connections")
+    assert proxy.metric("weir_upstream_connections_opened_total") == 3
+    response = connect(proxy).get()
+    assert (response.status, response.ordinal) == (200, 1)
+    assert proxy.logged(1)[0]["connection"] in ("reused", "taken_over")
+    origin.at[response.connection, 2] = lambda exchange: exchange.reset()
+    proxy.wait_metric(3, "weir_pool_idle_connections")
+    assert proxy.metric("weir_upstream_connect_errors_total") == 0
+
+
+def test_connections_kept_ready_respect_the_limit(weir, origin):
+    proxy = weir(limited(origin, 2, maximum=2, min_idle=5))
+    proxy.wait_metric(2, "weir_pool_idle_connections")
+    assert proxy.metric("weir_upstream_connections_opened_total") == 2

@@ -87,6 +87,8 @@ HEAP_ALLOWED = {
     "src/upstream/commons.c": "what the parts of a pool share, at start",
     "src/upstream/places.c": "likewise",
     "src/downstream/listener.c": "a connection on its way to another worker, which frees it",
+    "src/proxy/hash_ring.c": "a ring, at start",
+    "src/proxy/warm.c": "notes on each server, at start",
     "src/proxy/service.c": "a service's own parts, at start",
     "src/stream/pair.c": "a pair's two ends, with their buffer",
     "src/config/": "reads the configuration, before a request is taken",

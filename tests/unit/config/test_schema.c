@@ -96,7 +96,6 @@ TEST(unknown_keys)
         {"keepalive_timeout: 5s", "7: error: unknown key 'keepalive_timeout'"},
         {"health: {path: /}", "7: error: key 'health' is not supported by this version"},
         {"tls: {}", "7: error: key 'tls' is not supported by this version"},
-        {"min_idle: 5", "7: error: key 'min_idle' is not supported by this version"},
         {"h2: {}", "7: error: key 'h2' is not supported by this version"},
         {"queue: {length: 5}", "15: error: unknown key 'length'"},
         {"x-colour: red", ""},
