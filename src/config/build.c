@@ -206,6 +206,10 @@ static void build_service(struct building *building, const struct yaml_node *nod
     service_options_init(&values.options);
     values.options.name = NULL;
     values.options.upstream_keepalive_pool_size = building->pool_size;
+    values.options.client_bind_v4 = building->shared.client_bind_v4;
+    values.options.client_bind_v4_count = building->shared.client_bind_v4_count;
+    values.options.client_bind_v6 = building->shared.client_bind_v6;
+    values.options.client_bind_v6_count = building->shared.client_bind_v6_count;
     schema_read(building->report, building->memory, SECTION_SERVICE, node, &values);
     if (node->type != YAML_MAPPING)
         return;
@@ -216,6 +220,22 @@ static void build_service(struct building *building, const struct yaml_node *nod
         build_listeners(building, listen, &values.options);
     build_targets(building, node, &values.options);
     *ret_options = values.options;
+}
+
+/* Source addresses of one family, for all services. */
+static void build_client_sources(struct building *building, const struct yaml_node *root,
+                                 const char *key, sa_family_t family,
+                                 const struct addr **ret_sources, unsigned *ret_count)
+{
+    const struct yaml_node *list = schema_part(building->report, SECTION_ROOT, root, key);
+    if (!list)
+        return;
+    build_sources(building, list, ret_sources, ret_count);
+    const struct yaml_entry *at = list->entries;
+    for (unsigned i = 0; i < *ret_count; i++, at = at->next)
+        if ((*ret_sources)[i].len > 0 && (*ret_sources)[i].any.sa_family != family)
+            report_error(building->report, at->value->position, "not an IPv%d address",
+                         family == AF_INET ? 4 : 6);
 }
 
 static void build_services(struct building *building, const struct yaml_node *list,
@@ -259,7 +279,12 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
     snapshot->memory = memory;
     schema_read(report, memory, SECTION_ROOT, root, values);
 
-    struct building building = {report, memory, values->pool_size, values->max_retries, NULL, NULL};
+    struct building building = {
+        .report = report,
+        .memory = memory,
+        .pool_size = values->pool_size,
+        .max_retries = values->max_retries,
+    };
     const struct yaml_entry *admin = yaml_find(root, SLICE("admin"));
     if (admin) {
         const struct yaml_entry *listen = yaml_find(admin->value, SLICE("listen"));
@@ -267,6 +292,10 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
         if (listen)
             claim_address(&building, listen->value->position, &snapshot->admin_listen);
     }
+    build_client_sources(&building, root, "client_bind_to_ipv4", AF_INET,
+                         &building.shared.client_bind_v4, &building.shared.client_bind_v4_count);
+    build_client_sources(&building, root, "client_bind_to_ipv6", AF_INET6,
+                         &building.shared.client_bind_v6, &building.shared.client_bind_v6_count);
     const struct yaml_node *services = schema_part(report, SECTION_ROOT, root, "services");
     if (services)
         build_services(&building, services, snapshot);

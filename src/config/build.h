@@ -15,6 +15,7 @@ struct building {
     struct config_memory *memory;
     unsigned pool_size, max_retries; /* what the top of the file says for all */
     struct claim *names, *addresses; /* taken so far */
+    struct service_options shared;   /* what the top of the file says for all */
 };
 
 /* The name of the one upstream of a service without routes. */
@@ -30,5 +31,9 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
 /* One upstream, `node` being a URL or a mapping. `name` must live as long as the memory. */
 void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
                     struct upstream_options *ret_options);
+
+/* A list of IPs to connect from. */
+void build_sources(struct building *building, const struct yaml_node *list,
+                   const struct addr **ret_sources, unsigned *ret_count);
 
 #endif

@@ -46,22 +46,24 @@ static void build_url(struct building *building, const struct yaml_node *node,
     options->server_count = 1;
 }
 
-static void build_sources(struct building *building, const struct yaml_node *list,
-                          struct upstream_options *options)
+void build_sources(struct building *building, const struct yaml_node *list,
+                   const struct addr **ret_sources, unsigned *ret_count)
 {
     struct addr *sources = memory_array(building->memory, list->entry_count, sizeof *sources);
     char found[YAML_DESCRIPTION_SIZE];
+    unsigned count = 0;
     if (!sources)
         return;
-    options->bind_to = sources;
     for (const struct yaml_entry *at = list->entries; at; at = at->next) {
         if (at->value->type == YAML_SCALAR)
             address_read_ip(building->report, at->value->position, at->value->text,
-                            &sources[options->bind_to_count++]);
+                            &sources[count++]);
         else
             report_error(building->report, at->value->position, "%s must be an IP, not %s",
                          schema_sections[SECTION_SOURCE].noun, yaml_describe(at->value, found));
     }
+    *ret_sources = sources;
+    *ret_count = count;
 }
 
 /* What could not be read fits everything: it has been told already. */
@@ -105,7 +107,7 @@ void build_upstream(struct building *building, const char *name, const struct ya
     if (servers)
         build_servers(building, servers, &values.options);
     if (sources) {
-        build_sources(building, sources, &values.options);
+        build_sources(building, sources, &values.options.bind_to, &values.options.bind_to_count);
         check_sources(building, sources, &values.options);
     }
     *ret_options = values.options;

@@ -81,6 +81,8 @@ struct service_options {
     unsigned listen_count;
     struct client_options client;
     unsigned upstream_keepalive_pool_size; /* over all workers */
+    const struct addr *client_bind_v4, *client_bind_v6; /* where an upstream has no bind_to */
+    unsigned client_bind_v4_count, client_bind_v6_count;
     const struct route_options *routes;
     unsigned route_count;
     const struct upstream_options *upstreams;

@@ -32,9 +32,22 @@ static bool counts_active(const struct upstream_options *options)
     return options->balance == BALANCE_LEAST_CONNECTIONS || options->balance == BALANCE_RANDOM;
 }
 
-static struct peer *new_peer(const struct upstream_options *options, unsigned number,
+/* Any of these will do, of the server's family. */
+static void set_sources(const struct service_options *options, struct peer_options *peer)
+{
+    if (peer->addr.any.sa_family == AF_INET) {
+        peer->sources = options->client_bind_v4;
+        peer->source_count = options->client_bind_v4_count;
+    } else if (peer->addr.any.sa_family == AF_INET6) {
+        peer->sources = options->client_bind_v6;
+        peer->source_count = options->client_bind_v6_count;
+    }
+}
+
+static struct peer *new_peer(const struct service_options *service, unsigned number,
                              unsigned server)
 {
+    const struct upstream_options *options = &service->upstreams[number];
     struct peer_options peer_options;
     struct peer *peer = malloc(sizeof *peer);
     if (!peer)
@@ -44,6 +57,7 @@ static struct peer *new_peer(const struct upstream_options *options, unsigned nu
     peer_options.upstream_number = number;
     peer_options.addr = options->servers[server].addr;
     peer_options.source = source_for(options, server);
+    set_sources(service, &peer_options);
     peer_options.protocol = options->protocol;
     peer_options.group_key = options->group_key;
     peer_options.limits = options->limits;
@@ -59,7 +73,7 @@ static enum weir_err add_servers(struct service *service, struct upstream_part *
     const struct upstream_options *options = part->options;
     for (unsigned i = 0; i < options->server_count; i++) {
         struct balance_server *server = &part->balance.servers[i];
-        server->peer = new_peer(options, number, i);
+        server->peer = new_peer(service->options, number, i);
         if (!server->peer)
             return WEIR_E_NO_MEMORY;
         part->balance.count++;

@@ -14,12 +14,12 @@ static enum weir_err check_address(struct stream *stream, const struct peer *pee
 }
 
 enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
-                   struct weir_time deadline, struct stream **ret_stream)
+                   const struct addr *source, struct weir_time deadline, struct stream **ret_stream)
 {
     const struct peer_options *options = &peer->options;
     struct weir_time limit = loop_deadline(streams->loop, options->limits.connection_timeout);
     struct dial_options how = {
-        .source = options->source,
+        .source = *source,
         .keepalive_idle = options->tcp.keepalive_idle,
         .keepalive_interval = options->tcp.keepalive_interval,
         .keepalive_count = options->tcp.keepalive_count,

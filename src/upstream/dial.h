@@ -9,10 +9,12 @@
 #include "upstream/peer.h"
 
 /*
- * Connects within the peer's connection_timeout and before `deadline`. The address at the other end
- * is compared with the peer's, so that no connection ever enters the pool under a false key.
+ * Connects from `source` (.len 0: the kernel's choice) within the peer's connection_timeout and
+ * before `deadline`. The address at the other end is compared with the peer's, so that no
+ * connection ever enters the pool under a false key.
  */
 WEIR_SUSPENDS enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
-                                 struct weir_time deadline, struct stream **ret_stream);
+                                 const struct addr *source, struct weir_time deadline,
+                                 struct stream **ret_stream);
 
 #endif

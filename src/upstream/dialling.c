@@ -6,9 +6,17 @@
 #include "upstream/errand.h"
 #include "upstream/pool.h"
 
+static struct addr choose_source(struct pool *pool, const struct peer_options *options)
+{
+    if (options->source.len > 0 || options->source_count == 0)
+        return options->source;
+    return options->sources[pool->next_source++ % options->source_count];
+}
+
 WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct stream **ret_stream)
 {
-    return dial(self->pool->streams, self->peer, WEIR_NEVER, ret_stream);
+    struct addr source = choose_source(self->pool, &self->peer->options);
+    return dial(self->pool->streams, self->peer, &source, WEIR_NEVER, ret_stream);
 }
 
 /* Where ports or descriptors have run out, an idle connection makes room for this one. */

@@ -47,6 +47,9 @@ struct peer_options {
     unsigned upstream_number; /* which of its pool's upstream_stats counts it */
     struct addr addr;
     struct addr source; /* bind_to; .len 0: none */
+    const struct addr *sources; /* where there is none: one of these for each dial, in turn; any will
+                                   do, so they are not in the key. They outlive the peer */
+    unsigned source_count;
     enum peer_protocol protocol;
     bool counts_active; /* balancing wants to know how many sessions all workers have with it */
     uint64_t group_key; /* of two peers that differ in it none shares the other's connections */

@@ -66,6 +66,7 @@ struct pool {
     uint64_t opened_count, closed_count, moved_in_count, moved_out_count;
     struct slab conn_slab, session_slab, trailer_slab, ask_slab, errand_slab, dial_slab;
     struct rand rand;
+    unsigned next_source; /* of peer_options.sources */
 };
 
 /* What one part knows of one key. */
