@@ -39,10 +39,11 @@ struct census {
     struct learn learn;
     /* What was learned, for those who only read. */
     _Atomic int64_t idle_timeout_ns, safe_rest_ns; /* INT64_MAX: nothing */
-    _Atomic uint64_t max_requests;                 /* 0: nothing */
-    _Atomic int64_t news_rest_ns;                  /* survivors of a longer rest are news */
-    _Atomic uint64_t news_requests;                /* and so are more requests on one */
-    _Atomic bool probing;                          /* a connection tests what was learned */
+    _Atomic int64_t told_ns;        /* what the peer's last Keep-Alive field said; 0: nothing */
+    _Atomic uint64_t max_requests;  /* 0: nothing */
+    _Atomic int64_t news_rest_ns;   /* survivors of a longer rest are news */
+    _Atomic uint64_t news_requests; /* and so are more requests on one */
+    _Atomic bool probing;           /* a connection tests what was learned */
     unsigned worker_count;
     struct census_count counts[];
 };
@@ -67,14 +68,17 @@ void census_survived(struct census *census, struct weir_time now, struct weir_sp
                      uint64_t requests);
 
 /*
- * When the peer closes, and how long a connection may rest because of it; WEIR_FOREVER: nothing was
- * learned. And the number of requests after which the peer closes; 0.
+ * When the peer closes, by what was learned or else by its own word, and how long a connection may
+ * rest because of what was learned; WEIR_FOREVER: nothing is known. And the number of requests
+ * after which the peer closes; 0.
  */
 struct weir_span census_idle_timeout(const struct census *census);
 struct weir_span census_safe_rest(const struct census *census);
 uint64_t census_max_requests(const struct census *census);
 /* Whether the learner should be told of one that survived such a rest, or was used so often. */
 bool census_is_news(const struct census *census, struct weir_span idle_age, uint64_t requests);
+/* The peer's own word, in a Keep-Alive field. */
+void census_told(struct census *census, struct weir_span idle_timeout);
 /* Forgets what has expired. */
 void census_refresh(struct census *census, struct weir_time now);
 

@@ -3,9 +3,6 @@
 
 #include "base/check.h"
 
-/* Timeouts beyond a year are as good as none, and do not overflow. */
-#define TIMEOUT_S_MAX ((uint64_t)31536000)
-
 static bool has_margin_left(const struct keep_facts *facts)
 {
     return !facts->has_keepalive_timeout || keep_rest(facts).ns > 0;
@@ -13,7 +10,7 @@ static bool has_margin_left(const struct keep_facts *facts)
 
 struct weir_span keep_rest(const struct keep_facts *facts)
 {
-    if (!facts->has_keepalive_timeout || facts->keepalive_timeout_s > TIMEOUT_S_MAX)
+    if (!facts->has_keepalive_timeout || facts->keepalive_timeout_s > KEEP_TIMEOUT_S_MAX)
         return facts->idle_timeout;
     int64_t timeout_ms = (int64_t)facts->keepalive_timeout_s * 1000;
     int64_t margin_ms = timeout_ms / 10 > 1000 ? timeout_ms / 10 : 1000;

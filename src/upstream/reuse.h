@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Timeouts beyond a year are as good as none, and do not overflow. */
+#define KEEP_TIMEOUT_S_MAX ((uint64_t)31536000)
+
 enum keep {
     KEEP,
 #define X(NAME, name, text) KEEP_NOT_##NAME,

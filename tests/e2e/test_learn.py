@@ -61,3 +61,11 @@ def test_learning_can_be_turned_off(weir, origin, connect):
         wait_until(lambda: closed(proxy, "peer_closed") == i + 1)
     assert peer_of(proxy)["learned_idle_timeout_ms"] is None
     assert closed(proxy, "learned_idle_timeout") == 0
+
+
+def test_what_a_server_says_itself_needs_no_learning(weir, origin, connect):
+    """`Keep-Alive: timeout=`: /pools tells it, and connections are retired before."""
+    origin.default = lambda exchange: exchange.respond(fields=["Keep-Alive: timeout=5"])
+    proxy = weir(one_upstream(origin.address))
+    assert connect(proxy).get().status == 200
+    wait_until(lambda: peer_of(proxy)["learned_idle_timeout_ms"] == 5000)
