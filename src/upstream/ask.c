@@ -141,6 +141,13 @@ static bool is_limited(const struct ask *ask)
     return ask->peer->options.limits.max_connections > 0;
 }
 
+static bool limit_is_reached(const struct ask *ask)
+{
+    unsigned connections, dials;
+    gate_count(gate_of(ask->key), &connections, &dials);
+    return is_limited(ask) && connections >= ask->peer->options.limits.max_connections;
+}
+
 static void enter_gate(struct ask *ask)
 {
     switch (gate_enter(gate_of(ask->key), ask)) {
@@ -158,7 +165,7 @@ static void enter_gate(struct ask *ask)
     /* What was laid to rest elsewhere just before we stood in the queue is looked for once more. */
     if (!ask->wants_fresh && !ask->errand)
         (void)errand_take(ask);
-    if (is_limited(ask))
+    if (limit_is_reached(ask))
         errand_evict_other(ask->pool, ask->key);
 }
 
