@@ -65,10 +65,8 @@ static void learn_from(struct conn *conn, const struct keep_facts *facts, enum k
         census_refresh(census, now);
 }
 
-void pool_put(struct conn **conn, struct keep_facts *facts)
+static void put(struct conn *released, struct keep_facts *facts)
 {
-    struct conn *released = *conn;
-    *conn = NULL;
     add_pool_facts(released, facts);
     enum keep keep = keep_decide(facts);
     enum close_reason reason = close_reason_of(keep);
@@ -86,6 +84,15 @@ void pool_put(struct conn **conn, struct keep_facts *facts)
     /* A cut-off exchange must not look like a finished one to the server. */
     bool reset = facts->request_incomplete || facts->response_incomplete;
     pool_close(&released, reason, reset);
+}
+
+void pool_put(struct conn **conn, struct keep_facts *facts)
+{
+    struct conn *released = *conn;
+    struct pool *pool = released->pool;
+    *conn = NULL;
+    put(released, facts);
+    audit((pool_audit(pool), true));
 }
 
 /* What became of a connection on its way to an ask of another worker. */
