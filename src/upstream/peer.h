@@ -46,9 +46,9 @@ struct peer_options {
     const char *upstream;     /* the name of its group, for logs and metrics; outlives the peer */
     unsigned upstream_number; /* which of its pool's upstream_stats counts it */
     struct addr addr;
-    struct addr source; /* bind_to; .len 0: none */
-    const struct addr *sources; /* where there is none: one of these for each dial, in turn; any will
-                                   do, so they are not in the key. They outlive the peer */
+    struct addr source;         /* bind_to; .len 0: none */
+    const struct addr *sources; /* where there is none: one of these for each dial, in turn; any
+                                   will do, so they are not in the key. They outlive the peer */
     unsigned source_count;
     enum peer_protocol protocol;
     bool counts_active; /* balancing wants to know how many sessions all workers have with it */

@@ -146,7 +146,8 @@ def test_curl_parallel(behind):
     proxy = behind("nginx")
     out = curl("--parallel", "--parallel-max", "20", f"http://{proxy.address}/hello.txt?[1-100]")
     assert out.count(HELLO) == 100
-    assert proxy.metric("weir_upstream_connections_opened_total") <= 20
+    # Who dials may be given a connection that became free first; the dialled one is kept.
+    assert proxy.metric("weir_upstream_connections_opened_total") <= 2 * 20
 
 
 def test_pipelined_requests_to_a_real_server(behind, connect):
