@@ -53,6 +53,16 @@ def test_what_was_learned_spares_requests_the_race(weir, origin, connect):
     assert proxy.metric("weir_retries_total") == 0
 
 
+def test_a_worker_that_sleeps_meanwhile_learns_too(weir, origin, connect):
+    """Nothing turns its loop between the release and the server's end."""
+    origin.idle_limit = lambda: IDLE_S
+    proxy = weir(one_upstream(origin.address))
+    for number in range(6):
+        assert connect(proxy).get().status == 200
+        wait_until(lambda: origin.connections[number].ended)
+    assert peer_of(proxy)["learned_idle_timeout_ms"] > 0.7 * IDLE_S * 1000
+
+
 def test_learning_can_be_turned_off(weir, origin, connect):
     origin.idle_limit = lambda: IDLE_S / 4
     proxy = weir(one_upstream(origin.address, upstream={"learn": False}))
