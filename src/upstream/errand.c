@@ -153,6 +153,19 @@ static struct conn *oldest_of_key(struct pool_key *key)
     return link ? container_of(link, struct conn, key_link) : NULL;
 }
 
+static void send_back_now(struct mail *mail)
+{
+    send_back(container_of(mail, struct errand, mail));
+}
+
+/* What is closed goes to the kernel within this turn, so its port and descriptor are free in the
+ * next. */
+static void send_back_next_turn(struct errand *errand)
+{
+    errand->mail.deliver = send_back_now;
+    loop_post(errand->to->loop, &errand->mail);
+}
+
 static void evict_there(struct mail *mail)
 {
     struct errand *errand = container_of(mail, struct errand, mail);
@@ -166,7 +179,10 @@ static void evict_there(struct mail *mail)
     }
     if (errand->conn)
         errand->has_place = places_take(&pool->commons->places, pool->worker);
-    send_back(errand);
+    if (errand->granted && errand->waiting)
+        send_back_next_turn(errand);
+    else
+        send_back(errand);
 }
 
 /* A place for a connection. */

@@ -53,6 +53,16 @@ def accepts(address):
         return False
 
 
+def open_here(address):
+    """How many connections that came in at this TCP address its process has not closed yet."""
+    established, close_wait = "01", "08"
+    port = f"{_split(address)[1][1]:04X}"
+    with open("/proc/self/net/tcp", encoding="ascii") as table:
+        rows = [line.split() for line in table.readlines()[1:]]
+    return sum(1 for row in rows
+               if row[1].endswith(":" + port) and row[3] in (established, close_wait))
+
+
 def listen(address="127.0.0.1:0", backlog=512):
     """A listening socket and the address that it got."""
     family, where = _split(address)

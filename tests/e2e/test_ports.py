@@ -9,6 +9,7 @@ import threading
 
 import pytest
 
+import sockets
 from client import Client, request
 from waiting import wait_until
 from weir import one_upstream
@@ -117,6 +118,8 @@ def test_an_idle_connection_makes_room_for_a_descriptor(weir, origins):
     for i in range(5):
         assert client.get(f"/{i}").status == 200
     wait_until(lambda: proxy.metric("weir_pool_idle_connections") == 5)
+    # A page's connection that is still being closed would leave a descriptor of its own.
+    wait_until(lambda: sockets.open_here(proxy.admin) == 0)
     pid = proxy.process.pid
     before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     lowest_free = next(n for n in range(1000) if not os.path.lexists(f"/proc/{pid}/fd/{n}"))
