@@ -25,6 +25,7 @@
 struct backend;
 struct co;
 struct loop;
+struct poller;
 struct sock;
 
 enum io_got {
@@ -143,6 +144,9 @@ struct backend_ops {
     void (*detach)(struct sock *sock, struct detached *what);
     /* Ends it: with a FIN, or with a reset when `reset` (so that the peer sees a cut). */
     void (*close_sock)(struct sock *sock, bool reset);
+    /* Makes what is watched follow what a poller wants. When it wants nothing the poller is the
+     * caller's, whatever the kernel still holds. */
+    enum weir_err (*follow)(struct backend *backend, struct poller *poller);
     /* Ends a descriptor that no worker has attached. */
     void (*close_descriptor)(struct backend *backend, int descriptor);
 };

@@ -6,13 +6,15 @@
  * end that was announced keeps it up, because no edge follows an end.
  *
  * A watch callback may close any socket, so close_sock() also takes the socket out of the events
- * of this poll that are still to be delivered.
+ * of this poll that are still to be delivered. The same holds for pollers, whose events bear a bit
+ * in the pointer.
  */
 #include "io/backend.h"
 
 #include "base/check.h"
 #include "io/kernel.h"
 #include "io/kernel_ops.h"
+#include "io/poller.h"
 #include "io/sock.h"
 
 #include <errno.h>
@@ -22,7 +24,11 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-enum { EVENTS_PER_POLL = 256, ACCEPTS_PER_POLL = 64 };
+enum { EVENTS_PER_POLL = 256, ACCEPTS_PER_POLL = 64, POLLER_BIT = 1 };
+
+_Static_assert(EPOLLIN == POLLIN && EPOLLOUT == POLLOUT && EPOLLERR == POLLERR &&
+                   EPOLLHUP == POLLHUP,
+               "what pollers want and are told are poll's events");
 
 struct backend {
     struct loop *loop;
@@ -135,6 +141,17 @@ static void deliver(struct sock *sock, uint32_t events)
     }
 }
 
+static void *tag_of(struct poller *poller)
+{
+    return (char *)poller + POLLER_BIT;
+}
+
+/* NULL: it is not the tag of a poller. */
+static struct poller *poller_of(void *tag)
+{
+    return (uintptr_t)tag & POLLER_BIT ? (struct poller *)((char *)tag - POLLER_BIT) : NULL;
+}
+
 static void epoll_poll(struct backend *backend, struct weir_time until)
 {
     int count =
@@ -143,9 +160,12 @@ static void epoll_poll(struct backend *backend, struct weir_time until)
     backend->event_count = count > 0 ? count : 0;
     for (int i = 0; i < backend->event_count; i++) {
         backend->delivering = i;
-        struct sock *sock = backend->events[i].data.ptr;
-        if (sock)
-            deliver(sock, backend->events[i].events);
+        struct epoll_event event = backend->events[i];
+        struct poller *poller = poller_of(event.data.ptr);
+        if (poller)
+            poller_tell(poller, event.events);
+        else if (event.data.ptr)
+            deliver(event.data.ptr, event.events);
     }
     backend->event_count = 0;
 }
@@ -269,10 +289,10 @@ static void epoll_send_cancel(struct sock *sock, struct send_op *op)
     op->done = true;
 }
 
-static void forget_events(struct backend *backend, const struct sock *sock)
+static void forget_events(struct backend *backend, const void *tag)
 {
     for (int i = backend->delivering; i < backend->event_count; i++)
-        if (backend->events[i].data.ptr == sock)
+        if (backend->events[i].data.ptr == tag)
             backend->events[i].data.ptr = NULL;
 }
 
@@ -300,6 +320,30 @@ static void epoll_close_sock(struct sock *sock, bool reset)
     sock->descriptor = -1;
 }
 
+static void forget_poller(struct backend *backend, struct poller *poller)
+{
+    if (!poller->backend_part)
+        return;
+    forget_events(backend, tag_of(poller));
+    epoll_ctl(backend->epoll, EPOLL_CTL_DEL, poller->descriptor, NULL);
+    poller->backend_part = NULL;
+}
+
+/* Who wants nothing is not registered: the kernel tells of errors and ends unasked. */
+static enum weir_err epoll_follow(struct backend *backend, struct poller *poller)
+{
+    struct epoll_event event = {.events = (uint32_t)poller_events(poller),
+                                .data.ptr = tag_of(poller)};
+    int how = poller->backend_part ? EPOLL_CTL_MOD : EPOLL_CTL_ADD;
+    if (event.events && epoll_ctl(backend->epoll, how, poller->descriptor, &event) == 0) {
+        poller->backend_part = poller;
+        return WEIR_OK;
+    }
+    enum weir_err err = event.events ? kernel_err(errno) : WEIR_OK;
+    forget_poller(backend, poller);
+    return err;
+}
+
 const struct backend_ops epoll_ops = {
     .name = "epoll",
     .open = epoll_open,
@@ -320,5 +364,6 @@ const struct backend_ops epoll_ops = {
     .peer = kernel_op_peer,
     .detach = epoll_detach,
     .close_sock = epoll_close_sock,
+    .follow = epoll_follow,
     .close_descriptor = kernel_op_close_descriptor,
 };

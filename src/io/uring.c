@@ -15,6 +15,7 @@
 #include "io/kernel.h"
 #include "io/kernel_ops.h"
 #include "io/uring_end.h"
+#include "io/uring_poll.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -415,6 +416,9 @@ static void deliver_to(struct uring_end *end, const struct io_uring_cqe *complet
     case OP_WAKE:
         on_interrupted(end, completion);
         break;
+    case OP_POLL:
+        uring_polled(end, completion);
+        break;
     default:
         must(false);
     }
@@ -583,5 +587,6 @@ const struct backend_ops uring_ops = {
     .peer = kernel_op_peer,
     .detach = uring_detach,
     .close_sock = uring_close_sock,
+    .follow = uring_follow,
     .close_descriptor = kernel_op_close_descriptor,
 };

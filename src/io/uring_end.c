@@ -2,6 +2,7 @@
 #include "io/uring_end.h"
 
 #include "base/check.h"
+#include "io/poller.h"
 
 #include <poll.h>
 #include <unistd.h>
@@ -102,6 +103,9 @@ static void prepare(struct uring_end *end, enum uring_op op, struct io_uring_sqe
         io_uring_prep_read(entry, end->backend->interrupt, &end->backend->interrupts,
                            sizeof end->backend->interrupts, 0);
         break;
+    case OP_POLL:
+        io_uring_prep_poll_add(entry, end->descriptor, (unsigned)poller_events(end->poller));
+        break;
     default:
         must(false);
     }
@@ -183,6 +187,14 @@ void uring_start(struct uring_end *end, enum uring_op op)
     must(!(end->held & uring_bit(op)));
     end->to_start |= uring_bit(op);
     issue(end);
+}
+
+void uring_start_next_turn(struct uring_end *end, enum uring_op op)
+{
+    must(!(end->held & uring_bit(op)));
+    end->to_start |= uring_bit(op);
+    if (list_is_empty(&end->starved_link))
+        list_push_back(&end->backend->starved, &end->starved_link);
 }
 
 void uring_cancel(struct uring_end *end, enum uring_op op)

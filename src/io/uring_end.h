@@ -22,6 +22,7 @@ enum uring_op {
     OP_HANGUP, /* a poll for the peer's end, while nothing is received */
     OP_SEND,
     OP_WAKE,
+    OP_POLL, /* of a poller */
     OP_COUNT,
 };
 
@@ -30,8 +31,8 @@ struct backend {
     struct io_uring ring;
     struct uring_bufs bufs;
     struct slab ends;
-    unsigned end_count, sock_count; /* ends, and those of them that a sock still has */
-    struct list starved;            /* ends for whose bits there was no room, or no buffer */
+    unsigned end_count, sock_count; /* ends, and those of them that a sock or poller has */
+    struct list starved;            /* ends whose bits wait for the next turn: for room, mostly */
     struct uring_end *wake, *delivering;
     int interrupt; /* eventfd */
     uint64_t interrupts;
@@ -40,7 +41,7 @@ struct backend {
 
 struct uring_end {
     struct backend *backend;
-    struct sock *sock; /* NULL: closed */
+    struct sock *sock; /* NULL: closed, or a poller's */
     struct list starved_link;
     int descriptor;
     uint8_t to_start, to_cancel; /* bits of operations */
@@ -52,6 +53,7 @@ struct uring_end {
     union {
         struct sockaddr_in6 to; /* of a dial; IPv4 too */
         struct timer rest;      /* of a listener, when no descriptor could be had */
+        struct poller *poller;  /* whose OP_POLL it is; NULL: stopped */
     };
 };
 
@@ -75,6 +77,11 @@ enum weir_err uring_end_new(struct backend *backend, struct sock *sock, struct u
 
 /* Has the kernel do it, with the next submission. It must not be doing it already (checked). */
 void uring_start(struct uring_end *end, enum uring_op op);
+/*
+ * The same, but not before the next turn: for what may be done at once again and again, so that it
+ * cannot keep this turn from ending when the queue of submissions is short.
+ */
+void uring_start_next_turn(struct uring_end *end, enum uring_op op);
 /* Ends it, if it runs; its completion tells how it ended. */
 void uring_cancel(struct uring_end *end, enum uring_op op);
 /* The kernel has given an operation back. */
@@ -92,7 +99,7 @@ static inline bool uring_end_is_free(const struct uring_end *end)
 /* Nothing is held any more: frees it. */
 void uring_end_free(struct uring_end *end);
 
-/* Tries again what found no room. */
+/* Tries again what found no room, and what was left to this turn. */
 void uring_issue_starved(struct backend *backend);
 
 #endif

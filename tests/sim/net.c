@@ -3,6 +3,7 @@
 #include "tests/sim/part.h"
 
 #include "base/check.h"
+#include "io/poller.h"
 
 #include <stdlib.h>
 
@@ -104,6 +105,13 @@ static void sim_close_descriptor(struct backend *backend, int number)
     }
 }
 
+/* There are no other descriptors in this world. */
+static enum weir_err sim_follow(struct backend *backend, struct poller *poller)
+{
+    (void)backend;
+    return poller->want_read || poller->want_write ? WEIR_E_IO : WEIR_OK;
+}
+
 /* Opening and closing. */
 
 static enum weir_err sim_open(struct loop *loop, const struct io_sizes *sizes,
@@ -160,5 +168,6 @@ const struct backend_ops sim_ops = {
     .peer = sim_peer,
     .detach = sim_detach,
     .close_sock = sim_close_sock,
+    .follow = sim_follow,
     .close_descriptor = sim_close_descriptor,
 };

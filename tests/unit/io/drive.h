@@ -54,6 +54,13 @@ __attribute__((unused)) static void drive(WEIR_SUSPENDS void (*body)(struct driv
     drive_over(&epoll_ops, body);
 }
 
+/* A test of what does not depend on the backend. */
+#define DRIVE(test_name, body)                                                                     \
+    TEST(test_name)                                                                                \
+    {                                                                                              \
+        drive(body);                                                                               \
+    }
+
 /* A test over each backend of a kernel. */
 #define DRIVE_EACH(test_name, body)                                                                \
     static void test_name(const struct backend_ops *ops)                                           \
