@@ -20,6 +20,7 @@ LEVEL["downstream"] = LEVEL["upstream"]  # side by side; see sees()
 RESERVED = [
     (r"sys/epoll\.h|liburing\.h|sys/eventfd\.h", {"io"},
      "nothing above io knows which kernel interface runs"),
+    (r"ares\.h", {"io"}, "who asks for names asks io/resolve.h"),
     (r"libfyaml\.h", {"config"}, "who embeds only the pool links no YAML parser"),
     (r"ucontext\.h", {"co"}, "switching stacks is done in one place"),
     (r"setjmp\.h", set(), "no longjmp in this house"),

@@ -79,6 +79,7 @@ HEAP_ALLOWED = {
     "src/base/": "arena, slab, map and buffer are where memory comes from",
     "src/io/iobuf.c": "a worker's buffers: got when there are too few, and kept",
     "src/io/epoll.c": "the backend and its listeners, at start",
+    "src/io/resolve.c": "a resolver and the list of its servers, at start",
     "src/io/uring.c": "the backend, at start",
     "src/io/uring_bufs.c": "the ring of buffers, at start",
     "src/upstream/keys.c": "a key, when a part first meets it",
