@@ -5,7 +5,6 @@ Each request comes on a connection of its own, so that any worker may get it, an
 that chance picks. Counted at the origins: connections accepted and requests answered.
 """
 
-import argparse
 import contextlib
 import http.client
 import json
@@ -17,7 +16,7 @@ import tempfile
 import threading
 import time
 
-from lib import text
+from lib import machine, text
 from lib.children import Child, Failed, free_ports
 from lib.proxies import PROXIES, find_program, version_of
 
@@ -30,9 +29,8 @@ def add_arguments(parser):
     parser.add_argument("--workers", type=int, default=16, help="of each proxy (default: 16)")
     parser.add_argument("--origins", type=int, default=200, help="(default: 200)")
     parser.add_argument("--rate", type=int, default=400, help="requests a second (default: 400)")
-    parser.add_argument("--warm-up", type=int, default=8, help="seconds (default: 8)")
+    parser.add_argument("--warm-up", type=int, default=10, help="seconds (default: 10)")
     parser.add_argument("--seconds", type=int, default=30, help="that count (default: 30)")
-    parser.add_argument("--rounds", type=int, default=1, help=argparse.SUPPRESS)
 
 
 def address(number, port):
@@ -155,7 +153,7 @@ def measure(options, proxy, origins):
 
 
 def run(options):
-    """Prints the table."""
+    """Prints the table; 1 if a request failed."""
     rows, results = [], []
     with contextlib.ExitStack() as stack:
         directory = tempfile.mkdtemp(prefix="weir-bench-")
@@ -190,8 +188,8 @@ def run(options):
     print("\n".join(text.columns(HEAD, rows)))
     path = os.path.join(options.build, "bench", f"{NAME}.json")
     with open(path, "w", encoding="utf-8") as file:
-        json.dump({"table": NAME, "workers": options.workers, "origins": options.origins,
-                   "rate": options.rate, "seconds": options.seconds, "proxies": results}, file,
-                  indent=1)
+        json.dump({"table": NAME, "machine": machine.describe(), "workers": options.workers,
+                   "origins": options.origins, "rate": options.rate, "seconds": options.seconds,
+                   "proxies": results}, file, indent=1)
     print(f"\n{path} written")
-    return 0
+    return 1 if any(one["failed"] for one in results) else 0
