@@ -9,6 +9,8 @@
 
 /* Another worker gives a connection within its present turn, or dialling is the better way. */
 #define PATIENCE weir_span_ms(10)
+/* RFC 8305 section 5: how long one attempt to connect goes on alone. */
+#define ATTEMPT_DELAY weir_span_ms(250)
 
 bool ask_is_settled(const struct ask *ask)
 {
@@ -29,7 +31,8 @@ void ask_give(struct ask *ask, struct conn *conn)
     ask->result = conn->moved                      ? WAIT_TAKEN_OVER
                   : conn->requests || conn->rested ? WAIT_HANDED
                                                    : WAIT_DIALLED;
-    pool_change_peer(conn, ask->peer);
+    if (conn->key == ask->key)
+        pool_change_peer(conn, ask->peer);
     settle(ask);
 }
 
@@ -42,12 +45,66 @@ void ask_fail(struct ask *ask, enum weir_err err)
     settle(ask);
 }
 
+/* The next of its server's addresses that was not tried; NULL: all were. */
+static struct peer *next_sibling(const struct ask *ask)
+{
+    struct list *link = &ask->peer->sibling;
+    for (unsigned i = 0; i < ask->peers_tried; i++) {
+        link = link->next;
+        if (link == &ask->peer->sibling)
+            return NULL;
+    }
+    return container_of(link, struct peer, sibling);
+}
+
+static void note_dial(struct ask *ask)
+{
+    ask->slow = next_sibling(ask) ? loop_deadline(ask->pool->loop, ATTEMPT_DELAY) : WEIR_NEVER;
+}
+
+/* False: none is left that may be dialled now. */
+static bool dial_sibling(struct ask *ask)
+{
+    for (struct peer *peer; (peer = next_sibling(ask));) {
+        const struct peer_limits *limits = &peer->options.limits;
+        struct pool_key *key = pool_key_of(ask->pool, peer);
+        ask->peers_tried++;
+        if (key && gate_enter_now(gate_of(key), limits->max_connections, limits->max_dials) &&
+            dialling_start(ask->pool, key, peer, ask) == WEIR_OK) {
+            note_dial(ask);
+            return true;
+        }
+    }
+    ask->slow = WEIR_NEVER;
+    return false;
+}
+
+void ask_dial_failed(struct ask *ask, enum weir_err err)
+{
+    if (ask_is_settled(ask) || dial_sibling(ask) || !list_is_empty(&ask->dials))
+        return;
+    ask_fail(ask, err);
+}
+
+/* There is room at its own gate. */
 static void dial(struct ask *ask)
 {
-    enum weir_err err = dialling_start(ask->pool, ask->key, ask->peer, ask);
     ask->dial_began = loop_now(ask->pool->loop);
+    ask->peers_tried = 1;
+    note_dial(ask);
+    enum weir_err err = dialling_start(ask->pool, ask->key, ask->peer, ask);
     if (err)
         ask_fail(ask, err);
+}
+
+/* The address is worse than another one until it has connected. */
+static void add_company(struct ask *ask)
+{
+    struct list *link = list_last(&ask->dials);
+    ask->slow = WEIR_NEVER;
+    if (link)
+        dialling_hold_peer(container_of(link, struct dialling, ask_link));
+    (void)dial_sibling(ask);
 }
 
 static void free_ask(struct ask *ask)
@@ -176,6 +233,17 @@ static struct weir_time deadline_of(const struct ask *ask, struct weir_time dead
     return ask->queued && is_limited(ask) ? weir_time_min(queue_end, deadline) : deadline;
 }
 
+WEIR_SUSPENDS static void wait_once(struct ask *ask, struct weir_time deadline)
+{
+    if (!weir_time_before(ask->slow, deadline)) {
+        wait_until(ask, deadline, ask->queued ? WEIR_E_QUEUE_TIMEOUT : WEIR_E_CONNECT_TIMEOUT);
+        return;
+    }
+    wait_until(ask, ask->slow, WEIR_OK);
+    if (!ask_is_settled(ask) && !weir_time_before(loop_now(ask->pool->loop), ask->slow))
+        add_company(ask);
+}
+
 static struct ask *new_ask(struct pool *pool, struct pool_key *key, struct peer *peer,
                            bool wants_fresh)
 {
@@ -187,7 +255,8 @@ static struct ask *new_ask(struct pool *pool, struct pool_key *key, struct peer 
     ask->peer = peer_ref(peer);
     ask->co = co_self();
     ask->asked = loop_now(pool->loop);
-    ask->dial_began = WEIR_NEVER;
+    ask->dial_began = ask->slow = WEIR_NEVER;
+    list_init(&ask->dials);
     ask->wants_fresh = wants_fresh;
     list_init(&ask->key_link);
     list_init(&ask->gate_link);
@@ -204,8 +273,8 @@ static void end(struct ask *ask)
     stat_add(&peer_stats(ask->pool, ask->peer)->waits[ask->result], 1);
     if (ask->errand)
         ask->errand->ask = NULL;
-    if (ask->dialling)
-        dialling_disown(ask->dialling);
+    for (struct list *link; (link = list_first(&ask->dials));)
+        dialling_disown(container_of(link, struct dialling, ask_link));
     ask->errand = NULL;
     ask->co = NULL;
     if (ask->queued) {
@@ -231,8 +300,7 @@ enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer 
     if (!ask_is_settled(ask))
         enter_gate(ask);
     while (!ask_is_settled(ask))
-        wait_until(ask, deadline_of(ask, deadline),
-                   ask->queued ? WEIR_E_QUEUE_TIMEOUT : WEIR_E_CONNECT_TIMEOUT);
+        wait_once(ask, deadline_of(ask, deadline));
     enum weir_err err = ask->err;
     if (!err)
         *ret_conn = ask->conn;

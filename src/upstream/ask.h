@@ -6,6 +6,9 @@
  * Somebody who found no idle connection and waits for one: for another worker's, for a freed one,
  * or for one that is dialled for it, whichever comes first. What comes second goes to the pool.
  *
+ * Where its server's name stands for several addresses, one that is slow to connect gets company
+ * from the next, and one that fails is followed by it at once (RFC 8305, "happy eyeballs").
+ *
  * An ask stands in its key's list from beginning to end, so that a connection that becomes free
  * here finds it. In the gate's queue it stands while it may not dial.
  */
@@ -18,7 +21,6 @@
 #include <weir/suspends.h>
 
 struct co;
-struct dialling;
 struct peer;
 struct pool;
 struct pool_key;
@@ -37,13 +39,15 @@ struct ask {
     struct peer *peer;
     struct co *co;
     struct weir_time asked, dial_began;
-    bool wants_fresh;          /* no connection will do that was used before */
-    struct dialling *dialling; /* its own dial; NULL: none is under way */
-    struct errand *errand;     /* to another worker, for a connection; NULL: none is under way */
-    bool queued;               /* at the gate, whose answer has not come yet */
-    bool abandoned;            /* nobody waits any more: frees itself with the answer */
-    struct conn *conn;         /* what came; in use, and the ask's */
-    enum weir_err err;         /* or why nothing did */
+    bool wants_fresh;      /* no connection will do that was used before */
+    struct list dials;     /* its own that are under way, by dialling.ask_link */
+    unsigned peers_tried;  /* of its peer and that one's siblings: so many were dialled */
+    struct weir_time slow; /* when the last one of its dials is, and gets company; WEIR_NEVER */
+    struct errand *errand; /* to another worker, for a connection; NULL: none is under way */
+    bool queued;           /* at the gate, whose answer has not come yet */
+    bool abandoned;        /* nobody waits any more: frees itself with the answer */
+    struct conn *conn;     /* what came; in use, and the ask's */
+    enum weir_err err;     /* or why nothing did */
     enum wait_result result;
     struct mail mail; /* the gate's answer */
     enum ask_answer answer;
@@ -57,7 +61,8 @@ struct ask_story {
 };
 
 /*
- * Waits for a connection, in use and the caller's then. Errors: WEIR_E_REFUSED, _UNREACHABLE,
+ * Waits for a connection, in use and the caller's then: of the peer or, when it was dialled, of one
+ * of its siblings. Errors: WEIR_E_REFUSED, _UNREACHABLE,
  * _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED,
  * _NO_MEMORY, _CANCELED.
  */
@@ -71,8 +76,10 @@ void ask_give(struct ask *ask, struct conn *conn);
 void ask_left_queue(struct ask *ask);
 /* Whether it has a connection, or will get none. */
 bool ask_is_settled(const struct ask *ask);
-/* Tells it that its dial, or its key, came to nothing. */
+/* Tells it that nothing will come: its peer was drained, or memory is out. */
 void ask_fail(struct ask *ask, enum weir_err err);
+/* One of its dials, which it does not have any more, came to nothing. */
+void ask_dial_failed(struct ask *ask, enum weir_err err);
 /* Sends it the gate's answer: from any worker, by who took it off the queue. */
 void ask_answer(struct ask *ask, enum ask_answer answer);
 

@@ -38,30 +38,46 @@ static void count_dialling(struct dialling *self, int change)
     stat_add(&stats->dialling, (uint64_t)(int64_t)change);
 }
 
+/* Parts it from who wanted it; NULL: nobody does any more. */
+static struct ask *leave_ask(struct dialling *self)
+{
+    struct ask *ask = self->ask;
+    list_remove(&self->ask_link);
+    self->ask = NULL;
+    return ask;
+}
+
 /* The connection is its ask's if that still waits; else whoever may have it gets it. */
 static void deliver(struct dialling *self, struct stream **stream)
 {
     struct pool *pool = self->pool;
     struct conn *conn = pool_add(pool, self->key, self->peer, stream, NULL);
+    struct ask *ask = leave_ask(self);
     gate_dialled(gate_of(self->key), conn != NULL);
-    if (self->ask)
-        self->ask->dialling = NULL;
-    if (!conn && self->ask)
-        ask_fail(self->ask, WEIR_E_NO_MEMORY);
-    else if (conn && self->ask && !ask_is_settled(self->ask))
-        ask_give(self->ask, conn);
+    self->peer->held_until = (struct weir_time){0};
+    if (!conn && ask)
+        ask_fail(ask, WEIR_E_NO_MEMORY);
+    else if (conn && ask && !ask_is_settled(ask))
+        ask_give(ask, conn);
     else if (conn)
         pool_offer(&conn);
 }
 
+/* Connecting failed because of the server, and not because of ours or of what we allow. */
+static bool is_servers_fault(enum weir_err err)
+{
+    return err == WEIR_E_REFUSED || err == WEIR_E_UNREACHABLE || err == WEIR_E_CONNECT_TIMEOUT;
+}
+
 static void fail(struct dialling *self, enum weir_err err)
 {
+    struct ask *ask = leave_ask(self);
     stat_add(&peer_stats(self->pool, self->peer)->connect_errors[err], 1);
     gate_dialled(gate_of(self->key), false);
-    if (!self->ask)
-        return;
-    self->ask->dialling = NULL;
-    ask_fail(self->ask, err);
+    if (is_servers_fault(err))
+        dialling_hold_peer(self);
+    if (ask)
+        ask_dial_failed(ask, err);
 }
 
 static void end(struct dialling *self)
@@ -106,6 +122,7 @@ enum weir_err dialling_start(struct pool *pool, struct pool_key *key, struct pee
     self->key = key;
     self->peer = peer_ref(peer);
     self->ask = ask;
+    list_init(&self->ask_link);
     pool_key_hold(key);
     list_push_back(&pool->dials, &self->link);
     enum weir_err err = scope_spawn(&pool->work, "dial", run, self);
@@ -116,14 +133,19 @@ enum weir_err dialling_start(struct pool *pool, struct pool_key *key, struct pee
     }
     count_dialling(self, 1);
     if (ask)
-        ask->dialling = self;
+        list_push_back(&ask->dials, &self->ask_link);
     return WEIR_OK;
+}
+
+void dialling_hold_peer(struct dialling *dialling)
+{
+    struct peer *peer = dialling->peer;
+    peer->held_until = loop_deadline(dialling->pool->loop, peer->options.limits.fail_timeout);
 }
 
 void dialling_disown(struct dialling *dialling)
 {
-    dialling->ask->dialling = NULL;
-    dialling->ask = NULL;
+    (void)leave_ask(dialling);
     if (dialling->pool->draining && dialling->co)
         co_cancel(dialling->co);
 }

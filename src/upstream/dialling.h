@@ -10,7 +10,8 @@
 #include "upstream/ask.h"
 
 struct dialling {
-    struct list link; /* in pool.dials */
+    struct list link;     /* in pool.dials */
+    struct list ask_link; /* in ask.dials */
     struct pool *pool;
     struct pool_key *key; /* held */
     struct peer *peer;    /* referred to */
@@ -24,6 +25,9 @@ struct dialling {
  */
 enum weir_err dialling_start(struct pool *pool, struct pool_key *key, struct peer *peer,
                              struct ask *ask);
+
+/* Its peer is slow or failed: others are preferred for fail_timeout, or until it has connected. */
+void dialling_hold_peer(struct dialling *dialling);
 
 /* Who wanted it does not wait any more. */
 void dialling_disown(struct dialling *dialling);

@@ -95,6 +95,7 @@ void pool_drain_peer(struct pool *pool, struct peer *peer)
     struct pool_key *key = key_find(pool, &peer->key);
     peer_ref(peer);
     peer->drained = true;
+    list_remove(&peer->sibling);
     if (key) {
         pool_key_hold(key);
         key->unwanted = true;

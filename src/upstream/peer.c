@@ -21,6 +21,7 @@ void peer_options_init(struct peer_options *options)
                 .max_connections = 0,
                 .max_dials = 64,
                 .min_idle = 0,
+                .fail_timeout = weir_span_s(1),
                 .queue_size = 1024,
                 .queue_timeout = weir_span_s(1),
             },
@@ -44,6 +45,7 @@ void peer_unref(struct peer *peer)
 void peer_init(struct peer *peer, const struct peer_options *options)
 {
     *peer = (struct peer){0};
+    list_init(&peer->sibling);
     peer->options = *options;
     key_make(options, &peer->key);
     addr_print(&options->addr, peer->address_text);

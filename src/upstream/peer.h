@@ -7,6 +7,7 @@
  * what only bounds an exchange (timeouts) is not.
  */
 
+#include "base/list.h"
 #include "io/addr.h"
 #include "upstream/key.h"
 #include <weir/time.h>
@@ -27,8 +28,9 @@ struct peer_limits {
     unsigned max_connections;             /* to its address, over all workers; 0: no limit */
     unsigned max_dials;                   /* at once, likewise; 0: no limit */
     unsigned min_idle;                    /* kept ready, dialled ahead */
-    unsigned queue_size;                  /* who may wait when max_connections is reached */
-    struct weir_span queue_timeout;       /* how long */
+    struct weir_span fail_timeout;  /* for how long others are preferred when connecting failed */
+    unsigned queue_size;            /* who may wait when max_connections is reached */
+    struct weir_span queue_timeout; /* how long */
 };
 
 /* How its sockets are set up. */
@@ -58,13 +60,16 @@ struct peer_options {
 };
 
 /*
- * Of one worker, immutable but for what its pool notes in it: who refers to it, and that it is
- * wanted no more.
+ * Of one worker, immutable but for what its pool notes in it: who refers to it, whether connecting
+ * failed of late, and that it is wanted no more.
  */
 struct peer {
     struct peer_options options;
     struct key key;
     char address_text[ADDR_TEXT_SIZE];
+    struct list sibling; /* a ring, without a head, of the peers that one server name stands for,
+                            in the order in which they are tried; alone where there is no other */
+    struct weir_time held_until; /* connecting failed: others are preferred before that */
     bool drained;
     unsigned references;
     void (*unused)(struct peer *peer); /* called when it is drained and the last reference goes; may
@@ -80,6 +85,11 @@ static inline struct peer *peer_ref(struct peer *peer)
     return peer;
 }
 void peer_unref(struct peer *peer);
+
+static inline bool peer_is_held(const struct peer *peer, struct weir_time now)
+{
+    return weir_time_before(now, peer->held_until);
+}
 
 /* Makes a peer in memory of the caller's, without references. */
 void peer_init(struct peer *peer, const struct peer_options *options);
