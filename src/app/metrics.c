@@ -245,6 +245,16 @@ static void print_by_takeover(const struct page *page)
     print_array(page, "result", take_at, 0, TAKE_COUNT);
 }
 
+static const char *check_at(unsigned number)
+{
+    return check_result_name((enum check_result)number);
+}
+
+static void print_by_check(const struct page *page)
+{
+    print_array(page, "result", check_at, 0, CHECK_COUNT);
+}
+
 static void print_by_protocol(const struct page *page)
 {
     const struct label label = {"protocol", "http/1.1"};

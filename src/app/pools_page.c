@@ -3,12 +3,12 @@
 
 #include "app/json.h"
 
-/* A walk over the servers, in the order of their numbers, and over their connections. */
+/* A walk over the peers, service by service, and over their connections. */
 struct walk {
     const struct survey *survey;
     struct json json;
-    unsigned peer; /* the number of the next server */
-    size_t conn;   /* of the next connection */
+    unsigned peer; /* the next one's place */
+    size_t conn;   /* the next one's */
 };
 
 static void print_uint(struct walk *walk, const char *key, uint64_t number)
@@ -62,17 +62,19 @@ static void print_conns(struct walk *walk)
     json_close_array(&walk->json);
 }
 
-static void print_peer(struct walk *walk, const char *upstream, const struct addr *addr)
+static void print_peer(struct walk *walk, const struct service_options *service)
 {
-    const struct survey_peer *peer = &walk->survey->peers[walk->peer];
+    const struct survey_peer *peer = &survey_peers(walk->survey)[walk->peer];
     struct json *json = &walk->json;
     char address[ADDR_TEXT_SIZE];
     json_open_object(json);
-    print_text(walk, "upstream", upstream);
-    print_text(walk, "address", addr_print(addr, address));
+    print_text(walk, "upstream", service->upstreams[peer->upstream].name);
+    print_text(walk, "address", addr_print(&peer->addr, address));
     print_text(walk, "protocol", "http/1.1");
     json_key(json, "tls");
     json_bool(json, false);
+    json_key(json, "healthy");
+    json_bool(json, !peer->unwell);
     print_uint(walk, "idle", peer->idle);
     print_uint(walk, "in_use", peer->in_use);
     print_uint(walk, "dialling", peer->dialling);
@@ -86,24 +88,23 @@ static void print_peer(struct walk *walk, const char *upstream, const struct add
     json_close_object(json);
 }
 
-static void print_upstream(struct walk *walk, const struct upstream_options *upstream)
+/* The end of a service's peers, which begin with the walk's next one. */
+static unsigned end_of(const struct walk *walk, unsigned service)
 {
-    for (unsigned i = 0; i < upstream->server_count; i++, walk->peer++) {
-        const struct addr *addr = &upstream->servers[i].addr;
-        if (survey_place(upstream, addr) == i)
-            print_peer(walk, upstream->name, addr);
-    }
+    unsigned end = walk->peer;
+    while (end < survey_peer_count(walk->survey) &&
+           survey_peers(walk->survey)[end].service == service)
+        end++;
+    return end;
 }
 
-static void print_pool(struct walk *walk, const struct service_options *service)
+static void print_pool(struct walk *walk, const struct service_options *service, unsigned end)
 {
     uint64_t idle = 0, in_use = 0;
-    unsigned peer = walk->peer;
-    for (unsigned i = 0; i < service->upstream_count; i++)
-        for (unsigned k = 0; k < service->upstreams[i].server_count; k++, peer++) {
-            idle += walk->survey->peers[peer].idle;
-            in_use += walk->survey->peers[peer].in_use;
-        }
+    for (unsigned i = walk->peer; i < end; i++) {
+        idle += survey_peers(walk->survey)[i].idle;
+        in_use += survey_peers(walk->survey)[i].in_use;
+    }
     json_key(&walk->json, "pool");
     json_open_object(&walk->json);
     print_uint(walk, "size", service->upstream_keepalive_pool_size);
@@ -112,15 +113,16 @@ static void print_pool(struct walk *walk, const struct service_options *service)
     json_close_object(&walk->json);
 }
 
-static void print_service(struct walk *walk, const struct service_options *service)
+static void print_service(struct walk *walk, const struct service_options *service, unsigned number)
 {
+    unsigned end = end_of(walk, number);
     json_open_object(&walk->json);
     print_text(walk, "name", service->name);
-    print_pool(walk, service);
+    print_pool(walk, service, end);
     json_key(&walk->json, "peers");
     json_open_array(&walk->json);
-    for (unsigned i = 0; i < service->upstream_count; i++)
-        print_upstream(walk, &service->upstreams[i]);
+    for (; walk->peer < end; walk->peer++)
+        print_peer(walk, service);
     json_close_array(&walk->json);
     json_close_object(&walk->json);
 }
@@ -140,7 +142,7 @@ void pools_page_print(const struct survey *survey, struct weir_time now, struct 
     json_key(&walk.json, "services");
     json_open_array(&walk.json);
     for (unsigned i = 0; i < program->snapshot->service_count; i++)
-        print_service(&walk, &program->snapshot->services[i]);
+        print_service(&walk, &program->snapshot->services[i], i);
     json_close_array(&walk.json);
     json_close_object(&walk.json);
     buf_append_byte(out, '\n');

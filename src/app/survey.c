@@ -17,58 +17,22 @@ struct survey_part {
     struct worker *worker;
     struct worker *asker;
     bool answered;
-    struct buf conns;
-    unsigned peer_count;
-    struct survey_peer peers[];
+    struct buf peers; /* struct survey_peer, one for each key */
+    struct buf conns; /* struct survey_conn, whose `peer` is a place in those */
 };
 
-static unsigned count_peers(const struct service_options *service)
+/* --- On the asked worker's thread ------------------------------------------------------------ */
+
+static unsigned count_rows(const struct buf *peers)
 {
-    unsigned count = 0;
-    for (unsigned i = 0; i < service->upstream_count; i++)
-        count += service->upstreams[i].server_count;
-    return count;
+    return (unsigned)(peers->len / sizeof(struct survey_peer));
 }
 
-unsigned survey_place(const struct upstream_options *upstream, const struct addr *addr)
+static void append_peer(struct survey_part *part, const struct survey_peer *peer)
 {
-    unsigned place = 0;
-    while (place < upstream->server_count && !addr_equal(&upstream->servers[place].addr, addr))
-        place++;
-    must(place < upstream->server_count);
-    return place;
+    buf_append(&part->peers, slice_of((const char *)peer, sizeof *peer));
 }
 
-/* The number of a peer; `first` is the number of its service's first one. */
-static unsigned number_of(const struct service_options *service, unsigned first, unsigned upstream,
-                          const struct addr *addr)
-{
-    for (unsigned i = 0; i < upstream; i++)
-        first += service->upstreams[i].server_count;
-    return first + survey_place(&service->upstreams[upstream], addr);
-}
-
-static void note_conn(struct survey_part *part, const struct conn *conn, unsigned number)
-{
-    struct weir_time now = loop_now(conn->pool->loop);
-    bool in_use = conn->state == CONN_IN_USE;
-    struct survey_conn noted = {
-        .peer = number,
-        .worker = part->worker->number,
-        .id = conn->id,
-        .in_use = in_use,
-        .age_ms = weir_span_to_ms(weir_time_between(conn->born, now)),
-        .idle_ms = in_use ? 0 : weir_span_to_ms(weir_time_between(conn->released, now)),
-        .requests = conn->requests,
-    };
-    buf_append(&part->conns, slice_of((const char *)&noted, sizeof noted));
-    if (in_use)
-        part->peers[number].in_use++;
-    else
-        part->peers[number].idle++;
-}
-
-/* Keys of one server may know different things: the one that is told is as good as another. */
 static void note_learned(struct survey_peer *peer, const struct census *census)
 {
     struct weir_span timeout = census_idle_timeout(census);
@@ -79,51 +43,89 @@ static void note_learned(struct survey_peer *peer, const struct census *census)
         peer->learned_max_requests = requests;
 }
 
-/* A key that two upstreams share is told of the one that was first to use it. */
-static void note_keys(struct survey_part *part, const struct service *service, unsigned first)
+/* A key that two upstreams share is told of the one that used it last. */
+static void note_key(struct survey_part *part, unsigned service, struct pool_key *key)
+{
+    struct survey_peer peer = {
+        .service = service,
+        .upstream = key->upstream_number,
+        .addr = gate_of(key)->addr,
+        .opened = key->opened_count,
+        .reused = key->reused_count,
+        .taken_over = key->taken_over_count,
+        .idle = key->idle_count,
+        .in_use = key->in_use_count,
+        .dialling = key->dialling_count,
+        .waiting = key->waiting_count,
+    };
+    note_learned(&peer, key->census);
+    key->row = count_rows(&part->peers);
+    append_peer(part, &peer);
+}
+
+static void note_keys(struct survey_part *part, unsigned number, const struct service *service)
 {
     const struct map *keys = &service->pool.keys;
     for (size_t i = 0; i < keys->bucket_count; i++)
-        for (struct map_link *at = keys->buckets[i]; at; at = at->next) {
-            const struct pool_key *key = container_of(at, const struct pool_key, link);
-            struct survey_peer *peer = &part->peers[number_of(
-                service->options, first, key->upstream_number, &gate_of(key)->addr)];
-            peer->opened += key->opened_count;
-            peer->reused += key->reused_count;
-            peer->taken_over += key->taken_over_count;
-            peer->dialling += key->dialling_count;
-            peer->waiting += key->waiting_count;
-            note_learned(peer, key->census);
-        }
+        for (struct map_link *at = keys->buckets[i]; at; at = at->next)
+            note_key(part, number, container_of(at, struct pool_key, link));
 }
 
-static void note_service(struct survey_part *part, const struct service *service, unsigned first)
+/* Every server, whoever has its key; and how it is, which all workers know alike. */
+static void note_servers(struct survey_part *part, unsigned number, const struct service *service)
 {
-    list_each (link, &service->pool.conns) {
-        const struct conn *conn = container_of(link, const struct conn, all_link);
-        note_conn(part, conn,
-                  number_of(service->options, first, conn->peer->options.upstream_number,
-                            &conn->peer->options.addr));
+    for (unsigned i = 0; i < service->options->upstream_count; i++) {
+        const struct balance *balance = &service->upstreams[i].balance;
+        for (unsigned k = 0; k < balance->count; k++) {
+            struct survey_peer peer = {
+                .service = number,
+                .upstream = i,
+                .addr = balance->servers[k].peer->options.addr,
+                .unwell = balance->servers[k].unwell,
+            };
+            append_peer(part, &peer);
+        }
     }
-    note_keys(part, service, first);
 }
 
-/* On the asked worker's thread. */
+static void note_conn(struct survey_part *part, const struct conn *conn)
+{
+    struct weir_time now = loop_now(conn->pool->loop);
+    bool in_use = conn->state == CONN_IN_USE;
+    struct survey_conn noted = {
+        .peer = conn->key->row,
+        .worker = part->worker->number,
+        .id = conn->id,
+        .in_use = in_use,
+        .age_ms = weir_span_to_ms(weir_time_between(conn->born, now)),
+        .idle_ms = in_use ? 0 : weir_span_to_ms(weir_time_between(conn->released, now)),
+        .requests = conn->requests,
+    };
+    buf_append(&part->conns, slice_of((const char *)&noted, sizeof noted));
+}
+
 static void answer(struct survey_part *part)
 {
-    const struct snapshot *snapshot = part->worker->program->snapshot;
-    unsigned first = 0;
-    for (unsigned i = 0; i < snapshot->service_count; i++) {
-        note_service(part, part->worker->services[i], first);
-        first += count_peers(&snapshot->services[i]);
+    const struct worker *worker = part->worker;
+    for (unsigned i = 0; i < worker->program->snapshot->service_count; i++) {
+        const struct service *service = worker->services[i];
+        note_keys(part, i, service);
+        if (worker == part->asker)
+            note_servers(part, i, service);
+        list_each (link, &service->pool.conns)
+            note_conn(part, container_of(link, const struct conn, all_link));
     }
-    part->answered = !part->conns.failed;
+    part->answered = !part->conns.failed && !part->peers.failed;
 }
+
+/* --- Questions and answers, on worker 0's ---------------------------------------------------- */
 
 static void part_free(struct survey_part *part)
 {
-    if (part)
+    if (part) {
+        buf_fini(&part->peers);
         buf_fini(&part->conns);
+    }
     free(part);
 }
 
@@ -132,7 +134,7 @@ static void destroy(struct survey *survey)
     for (unsigned i = 0; i < survey->surveyor->program->worker_count; i++)
         part_free(survey->parts[i]);
     free(survey->parts);
-    free(survey->peers);
+    buf_fini(&survey->peers);
     buf_fini(&survey->conns);
     free(survey);
 }
@@ -161,37 +163,32 @@ static void deliver_question(struct mail *mail)
 
 static enum weir_err new_survey(struct surveyor *surveyor, struct survey **ret_survey)
 {
-    const struct snapshot *snapshot = surveyor->program->snapshot;
     struct survey *survey = calloc(1, sizeof *survey);
     if (!survey)
         return WEIR_E_NO_MEMORY;
     survey->surveyor = surveyor;
+    buf_init(&survey->peers);
     buf_init(&survey->conns);
-    for (unsigned i = 0; i < snapshot->service_count; i++)
-        survey->peer_count += count_peers(&snapshot->services[i]);
-    survey->peers = calloc(survey->peer_count + 1, sizeof *survey->peers);
     survey->parts = calloc(surveyor->program->worker_count, sizeof(struct survey_part *));
-    if (survey->peers && survey->parts) {
-        *ret_survey = survey;
-        return WEIR_OK;
+    if (!survey->parts) {
+        free(survey);
+        return WEIR_E_NO_MEMORY;
     }
-    free(survey->peers);
-    free(survey->parts);
-    free(survey);
-    return WEIR_E_NO_MEMORY;
+    *ret_survey = survey;
+    return WEIR_OK;
 }
 
 static enum weir_err new_part(struct survey *survey, unsigned number)
 {
     struct program *program = survey->surveyor->program;
-    struct survey_part *part = calloc(1, sizeof *part + survey->peer_count * sizeof part->peers[0]);
+    struct survey_part *part = calloc(1, sizeof *part);
     if (!part)
         return WEIR_E_NO_MEMORY;
     part->mail.deliver = deliver_question;
     part->survey = survey;
     part->worker = &program->workers[number];
     part->asker = &program->workers[0];
-    part->peer_count = survey->peer_count;
+    buf_init(&part->peers);
     buf_init(&part->conns);
     survey->parts[number] = part;
     return WEIR_OK;
@@ -224,48 +221,124 @@ static void ask(struct survey *survey)
     }
 }
 
+/* --- Adding up ------------------------------------------------------------------------------- */
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_peers(const struct survey_peer *a, const struct survey_peer *b)
+{
+    int order = compare_numbers(a->service, b->service);
+    if (order == 0)
+        order = compare_numbers(a->upstream, b->upstream);
+    return order != 0 ? order : addr_compare(&a->addr, &b->addr);
+}
+
 static int compare_conns(const void *a, const void *b)
 {
     const struct survey_conn *left = a, *right = b;
-    if (left->peer != right->peer)
-        return left->peer < right->peer ? -1 : 1;
-    if (left->worker != right->worker)
-        return left->worker < right->worker ? -1 : 1;
-    return left->id < right->id ? -1 : left->id > right->id;
+    int order = compare_numbers(left->peer, right->peer);
+    if (order == 0)
+        order = compare_numbers(left->worker, right->worker);
+    return order != 0 ? order : compare_numbers(left->id, right->id);
 }
 
-static void add_part(struct survey *survey, const struct survey_part *part)
+/* A row of some part, on its way to its place. */
+struct row {
+    const struct survey_peer *peer;
+    unsigned *ret_place;
+};
+
+static int compare_rows(const void *a, const void *b)
 {
-    if (!part || !part->answered)
-        return;
-    survey->answered++;
-    buf_append(&survey->conns, buf_slice(&part->conns));
-    for (unsigned i = 0; i < part->peer_count; i++) {
-        survey->peers[i].opened += part->peers[i].opened;
-        survey->peers[i].reused += part->peers[i].reused;
-        survey->peers[i].idle += part->peers[i].idle;
-        survey->peers[i].in_use += part->peers[i].in_use;
-        survey->peers[i].dialling += part->peers[i].dialling;
-        survey->peers[i].taken_over += part->peers[i].taken_over;
-        survey->peers[i].waiting += part->peers[i].waiting;
-        /* All workers know the same. */
-        if (part->peers[i].learned_idle_timeout_ms > 0)
-            survey->peers[i].learned_idle_timeout_ms = part->peers[i].learned_idle_timeout_ms;
-        if (part->peers[i].learned_max_requests > 0)
-            survey->peers[i].learned_max_requests = part->peers[i].learned_max_requests;
+    return compare_peers(((const struct row *)a)->peer, ((const struct row *)b)->peer);
+}
+
+static void add_peer(struct survey_peer *sum, const struct survey_peer *peer)
+{
+    sum->unwell |= peer->unwell;
+    sum->opened += peer->opened;
+    sum->reused += peer->reused;
+    sum->taken_over += peer->taken_over;
+    sum->idle += peer->idle;
+    sum->in_use += peer->in_use;
+    sum->dialling += peer->dialling;
+    sum->waiting += peer->waiting;
+    /* All workers know the same. */
+    if (peer->learned_idle_timeout_ms > 0)
+        sum->learned_idle_timeout_ms = peer->learned_idle_timeout_ms;
+    if (peer->learned_max_requests > 0)
+        sum->learned_max_requests = peer->learned_max_requests;
+}
+
+/* Each address once, and tells each row where that is. */
+static void merge(struct survey *survey, struct row *rows, unsigned count)
+{
+    struct survey_peer sum;
+    qsort(rows, count, sizeof *rows, compare_rows);
+    for (unsigned i = 0; i < count; i++) {
+        if (i == 0 || compare_peers(&sum, rows[i].peer) != 0)
+            sum = (struct survey_peer){.service = rows[i].peer->service,
+                                       .upstream = rows[i].peer->upstream,
+                                       .addr = rows[i].peer->addr};
+        add_peer(&sum, rows[i].peer);
+        *rows[i].ret_place = count_rows(&survey->peers);
+        if (i + 1 == count || compare_peers(&sum, rows[i + 1].peer) != 0)
+            buf_append(&survey->peers, slice_of((const char *)&sum, sizeof sum));
     }
+}
+
+static void add_conns(struct survey *survey, const struct survey_part *part, const unsigned *places)
+{
+    const struct survey_conn *conns = (const struct survey_conn *)(const void *)part->conns.at;
+    for (size_t i = 0; i < part->conns.len / sizeof *conns; i++) {
+        struct survey_conn conn = conns[i];
+        conn.peer = places[conn.peer];
+        buf_append(&survey->conns, slice_of((const char *)&conn, sizeof conn));
+    }
+}
+
+/* `rows` and `places` have room for all rows of all parts. */
+static void add_parts(struct survey *survey, struct row *rows, unsigned *places)
+{
+    unsigned workers = survey->surveyor->program->worker_count, count = 0, first = 0;
+    for (unsigned i = 0; i < workers; i++) {
+        const struct survey_part *part = survey->parts[i];
+        const struct survey_peer *peers =
+            part ? (const struct survey_peer *)(const void *)part->peers.at : NULL;
+        for (unsigned k = 0; part && part->answered && k < count_rows(&part->peers); k++, count++)
+            rows[count] = (struct row){&peers[k], &places[count]};
+    }
+    merge(survey, rows, count);
+    for (unsigned i = 0; i < workers; i++) {
+        const struct survey_part *part = survey->parts[i];
+        if (!part || !part->answered)
+            continue;
+        survey->answered++;
+        add_conns(survey, part, places + first);
+        first += count_rows(&part->peers);
+    }
+    if (survey->conns.len > 0)
+        qsort(survey->conns.at, survey_conn_count(survey), sizeof(struct survey_conn),
+              compare_conns);
 }
 
 static enum weir_err add_up(struct survey *survey)
 {
+    unsigned count = 1;
     for (unsigned i = 0; i < survey->surveyor->program->worker_count; i++)
-        add_part(survey, survey->parts[i]);
-    if (survey->conns.failed)
-        return WEIR_E_NO_MEMORY;
-    if (survey->conns.len > 0)
-        qsort(survey->conns.at, survey_conn_count(survey), sizeof(struct survey_conn),
-              compare_conns);
-    return WEIR_OK;
+        if (survey->parts[i])
+            count += count_rows(&survey->parts[i]->peers);
+    struct row *rows = calloc(count, sizeof *rows);
+    unsigned *places = calloc(count, sizeof *places);
+    if (rows && places)
+        add_parts(survey, rows, places);
+    bool failed = !rows || !places || survey->conns.failed || survey->peers.failed;
+    free(rows);
+    free(places);
+    return failed ? WEIR_E_NO_MEMORY : WEIR_OK;
 }
 
 enum weir_err survey_take(struct surveyor *surveyor, struct weir_time deadline,

@@ -18,8 +18,11 @@ struct surveyor {
     unsigned outstanding; /* questions that have not come back: worker 0's loop must not end yet */
 };
 
-/* A server of an upstream of a service. Servers are numbered through all services, in order. */
+/* One address of an upstream of a service. */
 struct survey_peer {
+    unsigned service, upstream;
+    struct addr addr;
+    bool unwell; /* it fails its health checks */
     uint64_t opened, reused, taken_over;
     uint64_t idle, in_use, dialling, waiting;
     int64_t learned_idle_timeout_ms; /* 0: nothing was learned */
@@ -27,7 +30,7 @@ struct survey_peer {
 };
 
 struct survey_conn {
-    unsigned peer; /* its number */
+    unsigned peer; /* its place in survey.peers */
     unsigned worker;
     uint64_t id;
     bool in_use;
@@ -42,9 +45,8 @@ struct survey {
     unsigned pending;
     bool abandoned;    /* frees itself with the last answer */
     unsigned answered; /* workers whose numbers are in what follows: */
-    struct survey_peer *peers;
-    unsigned peer_count;
-    struct buf conns; /* struct survey_conn, by peer, worker and id */
+    struct buf peers;  /* struct survey_peer, by service, upstream and address */
+    struct buf conns;  /* struct survey_conn, by peer, worker and id */
 };
 
 /*
@@ -55,11 +57,15 @@ WEIR_SUSPENDS enum weir_err survey_take(struct surveyor *surveyor, struct weir_t
                                         struct survey **ret_survey);
 void survey_free(struct survey **survey);
 
-/*
- * The place among an upstream's servers under which an address is counted: the first server that
- * has it.
- */
-unsigned survey_place(const struct upstream_options *upstream, const struct addr *addr);
+static inline const struct survey_peer *survey_peers(const struct survey *survey)
+{
+    return (const struct survey_peer *)(const void *)survey->peers.at;
+}
+
+static inline size_t survey_peer_count(const struct survey *survey)
+{
+    return survey->peers.len / sizeof(struct survey_peer);
+}
 
 static inline const struct survey_conn *survey_conns(const struct survey *survey)
 {

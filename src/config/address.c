@@ -7,13 +7,19 @@
 #include <netdb.h>
 #include <string.h>
 
-enum { PORT_MAX = 65535, HOST_BYTES_MAX = 253, HTTP_PORT = 80 };
+enum { PORT_MAX = 65535, HOST_BYTES_MAX = 253, LABEL_BYTES_MAX = 63, HTTP_PORT = 80 };
 
-/* What is being read, for messages. */
+enum use { LISTEN, CONNECT };
+
+/* What is being read, and what comes of it: an address, or a name with a port, or nothing. */
 struct reading {
     struct report *report;
     struct position position;
     struct weir_slice text;
+    enum use use;
+    struct addr addr;              /* .len 0: none */
+    char name[HOST_BYTES_MAX + 1]; /* "": none */
+    uint16_t port;
 };
 
 /* One mistake: what was written, and what is wrong with it. */
@@ -24,19 +30,19 @@ static void reject(const struct reading *reading, const char *reason)
                  reason);
 }
 
-static void read_path(const struct reading *reading, struct weir_slice text, struct addr *ret_addr)
+static void read_path(struct reading *reading, struct weir_slice text)
 {
     if (text.len < 6 || text.at[5] != '/')
         reject(reading, "the path of a Unix socket begins with '/': unix:/run/app.sock");
-    else if (addr_parse(text, ret_addr) != WEIR_OK)
+    else if (addr_parse(text, &reading->addr) != WEIR_OK)
         reject(reading, "the path of a Unix socket has at most 107 bytes");
 }
 
 /* The port, or -1 when it is none. */
-static int port_of(struct weir_slice text, enum address_use use)
+static int port_of(const struct reading *reading, struct weir_slice text)
 {
     uint64_t port;
-    if (!slice_to_u64(text, &port) || port > PORT_MAX || (port == 0 && use == ADDRESS_CONNECT))
+    if (!slice_to_u64(text, &port) || port > PORT_MAX || (port == 0 && reading->use == CONNECT))
         return -1;
     return (int)port;
 }
@@ -49,47 +55,39 @@ static bool is_dotted_number(struct weir_slice host)
     return true;
 }
 
-/* The first address of a name, which is not resolved again. */
-static void look_up(const struct reading *reading, struct weir_slice host, int port,
-                    struct addr *ret_addr)
+/* What can be asked for: labels of 1 to 63 bytes (RFC 1035 section 2.3.4); a last dot is fine. */
+static bool has_good_labels(struct weir_slice name)
 {
-    char name[HOST_BYTES_MAX + 1];
-    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    memcpy(name, host.at, host.len);
-    name[host.len] = '\0';
-    int error = getaddrinfo(name, NULL, &wanted, &found);
-    if (error != 0) {
-        report_error(reading->report, reading->position, "cannot resolve '%s': %s", name,
-                     gai_strerror(error));
-        return;
+    size_t label = 0;
+    for (size_t i = 0; i < name.len; i++) {
+        label = name.at[i] == '.' ? 0 : label + 1;
+        if (label > LABEL_BYTES_MAX || (name.at[i] == '.' && (i == 0 || name.at[i - 1] == '.')))
+            return false;
     }
-    struct addr addr = {.len = found->ai_addrlen};
-    memcpy(&addr.any, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
-    addr_set_port(&addr, (uint16_t)port);
-    *ret_addr = addr;
+    return true;
 }
 
-static void read_host(const struct reading *reading, struct weir_slice host, int port,
-                      struct addr *ret_addr)
+static void read_host(struct reading *reading, struct weir_slice host, int port)
 {
     struct addr addr;
     bool has_colon = slice_find(host, ':') != host.len;
     bool has_brackets = host.len > 0 && host.at[0] == '[';
-    char ignored[HOST_BYTES_MAX];
+    char name[HOST_BYTES_MAX + 1] = "";
     if ((!has_colon || has_brackets) && addr_parse_ip(host, &addr) == WEIR_OK) {
         addr_set_port(&addr, (uint16_t)port);
-        *ret_addr = addr;
+        reading->addr = addr;
     } else if (has_colon || has_brackets) {
         reject(reading, "an IPv6 address is written in brackets: [::1]:8080");
     } else if (host.len == 0) {
         reject(reading, "the host is missing");
     } else if (is_dotted_number(host)) {
         reject(reading, "not an IP address");
-    } else if (host.len > sizeof ignored || host.at[0] == '*' || !value_host(host, ignored)) {
+    } else if (host.len > HOST_BYTES_MAX || host.at[0] == '*' || !value_host(host, name) ||
+               !has_good_labels(host)) {
         reject(reading, "not a host name");
     } else {
-        look_up(reading, host, port, ret_addr);
+        memcpy(reading->name, name, sizeof name);
+        reading->port = (uint16_t)port;
     }
 }
 
@@ -102,32 +100,78 @@ static size_t host_length(struct weir_slice authority)
     return authority.len;
 }
 
-void address_read(struct report *report, struct position position, struct weir_slice text,
-                  enum address_use use, struct addr *ret_addr)
+static void read_host_and_port(struct reading *reading)
 {
-    struct reading reading = {report, position, text};
+    struct weir_slice text = reading->text;
     if (slice_starts(text, SLICE("unix:"))) {
-        read_path(&reading, text, ret_addr);
+        read_path(reading, text);
         return;
     }
     if (memmem(text.at, text.len, "://", 3)) {
-        reject(&reading, "an address, not a URL, belongs here: host:port");
+        reject(reading, "an address, not a URL, belongs here: host:port");
         return;
     }
     size_t length = host_length(text);
     if (length == text.len) {
-        reject(&reading, "the port is missing: host:port");
+        reject(reading, "the port is missing: host:port");
         return;
     }
-    int port = port_of(slice_skip(text, length + 1), use);
+    int port = port_of(reading, slice_skip(text, length + 1));
     struct weir_slice host = slice_of(text.at, length);
     if (port < 0)
-        reject(&reading, use == ADDRESS_LISTEN ? "a port is a number from 0 to 65535"
+        reject(reading, reading->use == LISTEN ? "a port is a number from 0 to 65535"
                                                : "a port is a number from 1 to 65535");
-    else if (use == ADDRESS_LISTEN && host.len == 0)
-        read_host(&reading, SLICE("[::]"), port, ret_addr);
+    else if (reading->use == LISTEN && host.len == 0)
+        read_host(reading, SLICE("[::]"), port);
     else
-        read_host(&reading, host, port, ret_addr);
+        read_host(reading, host, port);
+}
+
+/* The first address of a name, which is not resolved again. */
+static void look_up(struct reading *reading)
+{
+    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found = NULL;
+    int error = getaddrinfo(reading->name, NULL, &wanted, &found);
+    if (error != 0) {
+        report_error(reading->report, reading->position, "cannot resolve '%s': %s", reading->name,
+                     gai_strerror(error));
+        return;
+    }
+    reading->addr = (struct addr){.len = found->ai_addrlen};
+    memcpy(&reading->addr.any, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    addr_set_port(&reading->addr, reading->port);
+}
+
+void address_read_listen(struct report *report, struct position position, struct weir_slice text,
+                         struct addr *ret_addr)
+{
+    struct reading reading = {report, position, text, .use = LISTEN};
+    read_host_and_port(&reading);
+    if (reading.name[0])
+        look_up(&reading);
+    if (reading.addr.len > 0)
+        *ret_addr = reading.addr;
+}
+
+static void give_server(const struct reading *reading, struct config_memory *memory,
+                        struct server_options *ret_server)
+{
+    if (reading->addr.len > 0)
+        ret_server->addr = reading->addr;
+    if (!reading->name[0])
+        return;
+    ret_server->host = memory_string(memory, slice_str(reading->name));
+    ret_server->port = reading->port;
+}
+
+void address_read_server(struct report *report, struct config_memory *memory,
+                         struct position position, struct weir_slice text,
+                         struct server_options *ret_server)
+{
+    struct reading reading = {report, position, text, .use = CONNECT};
+    read_host_and_port(&reading);
+    give_server(&reading, memory, ret_server);
 }
 
 /* NULL when the text may go on as an http URL. */
@@ -147,17 +191,16 @@ static const char *wrong_scheme(struct weir_slice text)
     return NULL;
 }
 
-void address_read_url(struct report *report, struct position position, struct weir_slice text,
-                      struct addr *ret_addr)
+static void read_url(struct reading *reading)
 {
-    struct reading reading = {report, position, text};
+    struct weir_slice text = reading->text;
     if (slice_starts(text, SLICE("unix:"))) {
-        read_path(&reading, text, ret_addr);
+        read_path(reading, text);
         return;
     }
     const char *wrong = wrong_scheme(text);
     if (wrong) {
-        reject(&reading, wrong);
+        reject(reading, wrong);
         return;
     }
     struct weir_slice authority = slice_skip(text, strlen("http://"));
@@ -166,25 +209,45 @@ void address_read_url(struct report *report, struct position position, struct we
         end++;
     struct weir_slice rest = slice_skip(authority, end);
     if (rest.len > 0 && !slice_equal(rest, SLICE("/"))) {
-        reject(&reading, rest.at[0] == '@' ? "a user in a URL is not supported"
-                                           : "a path in a URL is not supported");
+        reject(reading, rest.at[0] == '@' ? "a user in a URL is not supported"
+                                          : "a path in a URL is not supported");
         return;
     }
     authority.len = end;
     size_t length = host_length(authority);
     int port = HTTP_PORT;
     if (length < authority.len)
-        port = port_of(slice_skip(authority, length + 1), ADDRESS_CONNECT);
+        port = port_of(reading, slice_skip(authority, length + 1));
     if (port < 0)
-        reject(&reading, "a port is a number from 1 to 65535");
+        reject(reading, "a port is a number from 1 to 65535");
     else
-        read_host(&reading, slice_of(authority.at, length), port, ret_addr);
+        read_host(reading, slice_of(authority.at, length), port);
+}
+
+void address_read_url(struct report *report, struct config_memory *memory, struct position position,
+                      struct weir_slice text, struct server_options *ret_server)
+{
+    struct reading reading = {report, position, text, .use = CONNECT};
+    read_url(&reading);
+    give_server(&reading, memory, ret_server);
 }
 
 void address_read_ip(struct report *report, struct position position, struct weir_slice text,
                      struct addr *ret_addr)
 {
-    struct reading reading = {report, position, text};
+    struct reading reading = {report, position, text, .use = CONNECT};
     if (addr_parse_ip(text, ret_addr) != WEIR_OK)
         reject(&reading, "not an IP address without a port");
+}
+
+void address_read_ip_port(struct report *report, struct position position, struct weir_slice text,
+                          struct addr *ret_addr)
+{
+    struct reading reading = {report, position, text, .use = CONNECT};
+    struct addr addr;
+    if (addr_parse_ip(text, &addr) == WEIR_OK ||
+        (addr_parse(text, &addr) == WEIR_OK && !addr_is_local(&addr) && text.at[0] != ':'))
+        *ret_addr = addr;
+    else
+        reject(&reading, "not an IP address, with or without a port");
 }

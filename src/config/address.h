@@ -3,31 +3,38 @@
 #define CONFIG_ADDRESS_H
 
 /*
- * Where to listen and where to connect, as people write it. Names are looked up here, once, which
- * may take as long as the resolver does: never call this on a worker.
+ * Where to listen and where to connect, as people write it. A mistake is told at `position`, and
+ * leaves the output as it is.
  */
 
+#include "config/memory.h"
 #include "config/report.h"
-#include "io/addr.h"
-
-enum address_use {
-    ADDRESS_LISTEN, /* port 0 is the kernel's choice; no host is every address */
-    ADDRESS_CONNECT,
-};
+#include "proxy/options.h"
 
 /*
- * "host:port", "[::1]:port", "unix:/path". A mistake is told at `position`, and leaves `ret_addr`
- * as it is.
+ * Where to listen: "host:port", ":port" (every address), "[::1]:port", "unix:/path"; port 0 is the
+ * kernel's choice. A name is looked up here, once, which may take as long as the system's resolver
+ * does: never call this on a worker.
  */
-void address_read(struct report *report, struct position position, struct weir_slice text,
-                  enum address_use use, struct addr *ret_addr);
+void address_read_listen(struct report *report, struct position position, struct weir_slice text,
+                         struct addr *ret_addr);
 
-/* "http://host", "http://host:port", "unix:/path"; as address_read(). */
-void address_read_url(struct report *report, struct position position, struct weir_slice text,
-                      struct addr *ret_addr);
+/*
+ * A server: "host:port", "[::1]:port", "unix:/path", or as a URL "http://host", "http://host:port",
+ * "unix:/path". Sets the address, or the host and port of a name, which is `memory`'s.
+ */
+void address_read_server(struct report *report, struct config_memory *memory,
+                         struct position position, struct weir_slice text,
+                         struct server_options *ret_server);
+void address_read_url(struct report *report, struct config_memory *memory, struct position position,
+                      struct weir_slice text, struct server_options *ret_server);
 
-/* An IP alone; as address_read(). */
+/* An IP alone. */
 void address_read_ip(struct report *report, struct position position, struct weir_slice text,
                      struct addr *ret_addr);
+
+/* An IP, and a port if there is one: 0 stands for none. */
+void address_read_ip_port(struct report *report, struct position position, struct weir_slice text,
+                          struct addr *ret_addr);
 
 #endif

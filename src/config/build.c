@@ -62,8 +62,8 @@ static void build_listeners(struct building *building, const struct yaml_node *l
     for (const struct yaml_entry *at = list->entries; at; at = at->next) {
         struct listener_values values = {0};
         if (at->value->type == YAML_SCALAR)
-            address_read(building->report, at->value->position, at->value->text, ADDRESS_LISTEN,
-                         &values.address);
+            address_read_listen(building->report, at->value->position, at->value->text,
+                                &values.address);
         else
             schema_read(building->report, building->memory, SECTION_LISTENER, at->value, &values);
         claim_address(building, at->value->position, &values.address);
@@ -210,6 +210,7 @@ static void build_service(struct building *building, const struct yaml_node *nod
     values.options.client_bind_v4_count = building->shared.client_bind_v4_count;
     values.options.client_bind_v6 = building->shared.client_bind_v6;
     values.options.client_bind_v6_count = building->shared.client_bind_v6_count;
+    values.options.resolver = building->shared.resolver;
     schema_read(building->report, building->memory, SECTION_SERVICE, node, &values);
     if (node->type != YAML_MAPPING)
         return;
@@ -230,12 +231,25 @@ static void build_client_sources(struct building *building, const struct yaml_no
     const struct yaml_node *list = schema_part(building->report, SECTION_ROOT, root, key);
     if (!list)
         return;
-    build_sources(building, list, ret_sources, ret_count);
+    build_addresses(building, list, SECTION_SOURCE, address_read_ip, ret_sources, ret_count);
     const struct yaml_entry *at = list->entries;
     for (unsigned i = 0; i < *ret_count; i++, at = at->next)
         if ((*ret_sources)[i].len > 0 && (*ret_sources)[i].any.sa_family != family)
             report_error(building->report, at->value->position, "not an IPv%d address",
                          family == AF_INET ? 4 : 6);
+}
+
+/* Who is asked for names, for all services. */
+static void build_name_servers(struct building *building, const struct yaml_node *root)
+{
+    struct resolver_options *resolver = &building->shared.resolver;
+    const struct yaml_entry *group = yaml_find(root, SLICE("resolver"));
+    const struct yaml_node *list = NULL;
+    if (group && group->value->type == YAML_MAPPING)
+        list = schema_part(building->report, SECTION_RESOLVER, group->value, "nameservers");
+    if (list)
+        build_addresses(building, list, SECTION_NAME_SERVER, address_read_ip_port,
+                        &resolver->servers, &resolver->server_count);
 }
 
 static void build_services(struct building *building, const struct yaml_node *list,
@@ -259,6 +273,7 @@ void build_defaults(struct root_values *values)
     values->version = 1;
     values->pool_size = service.upstream_keepalive_pool_size;
     values->max_retries = upstream.retry.attempts;
+    values->resolver = service.resolver;
     struct snapshot *snapshot = &values->snapshot;
     snapshot->references = 1;
     snapshot->io = IO_AUTO;
@@ -296,6 +311,8 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
                          &building.shared.client_bind_v4, &building.shared.client_bind_v4_count);
     build_client_sources(&building, root, "client_bind_to_ipv6", AF_INET6,
                          &building.shared.client_bind_v6, &building.shared.client_bind_v6_count);
+    building.shared.resolver = values->resolver;
+    build_name_servers(&building, root);
     const struct yaml_node *services = schema_part(report, SECTION_ROOT, root, "services");
     if (services)
         build_services(&building, services, snapshot);

@@ -32,8 +32,10 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
 void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
                     struct upstream_options *ret_options);
 
-/* A list of IPs to connect from. */
-void build_sources(struct building *building, const struct yaml_node *list,
-                   const struct addr **ret_sources, unsigned *ret_count);
+/* A list of addresses, each of which `read` reads; `section` has what messages call one. */
+void build_addresses(struct building *building, const struct yaml_node *list, enum section section,
+                     void (*read)(struct report *report, struct position position,
+                                  struct weir_slice text, struct addr *ret_addr),
+                     const struct addr **ret_addrs, unsigned *ret_count);
 
 #endif

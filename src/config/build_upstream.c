@@ -10,8 +10,8 @@ static void build_server(struct building *building, const struct yaml_node *node
     struct server_values values = {.options = {.weight = 1}};
     const struct yaml_node *address = node;
     if (node->type == YAML_SCALAR) {
-        address_read(building->report, node->position, node->text, ADDRESS_CONNECT,
-                     &values.options.addr);
+        address_read_server(building->report, building->memory, node->position, node->text,
+                            &values.options);
     } else {
         schema_read(building->report, building->memory, SECTION_SERVER, node, &values);
         const struct yaml_entry *entry = yaml_find(node, SLICE("address"));
@@ -41,28 +41,29 @@ static void build_url(struct building *building, const struct yaml_node *node,
     if (!server)
         return;
     *server = (struct server_options){.text = node->text.at, .weight = 1};
-    address_read_url(building->report, node->position, node->text, &server->addr);
+    address_read_url(building->report, building->memory, node->position, node->text, server);
     options->servers = server;
     options->server_count = 1;
 }
 
-void build_sources(struct building *building, const struct yaml_node *list,
-                   const struct addr **ret_sources, unsigned *ret_count)
+void build_addresses(struct building *building, const struct yaml_node *list, enum section section,
+                     void (*read)(struct report *report, struct position position,
+                                  struct weir_slice text, struct addr *ret_addr),
+                     const struct addr **ret_addrs, unsigned *ret_count)
 {
-    struct addr *sources = memory_array(building->memory, list->entry_count, sizeof *sources);
+    struct addr *addrs = memory_array(building->memory, list->entry_count, sizeof *addrs);
     char found[YAML_DESCRIPTION_SIZE];
     unsigned count = 0;
-    if (!sources)
+    if (!addrs)
         return;
     for (const struct yaml_entry *at = list->entries; at; at = at->next) {
         if (at->value->type == YAML_SCALAR)
-            address_read_ip(building->report, at->value->position, at->value->text,
-                            &sources[count++]);
+            read(building->report, at->value->position, at->value->text, &addrs[count++]);
         else
             report_error(building->report, at->value->position, "%s must be an IP, not %s",
-                         schema_sections[SECTION_SOURCE].noun, yaml_describe(at->value, found));
+                         schema_sections[section].noun, yaml_describe(at->value, found));
     }
-    *ret_sources = sources;
+    *ret_addrs = addrs;
     *ret_count = count;
 }
 
@@ -107,7 +108,8 @@ void build_upstream(struct building *building, const char *name, const struct ya
     if (servers)
         build_servers(building, servers, &values.options);
     if (sources) {
-        build_sources(building, sources, &values.options.bind_to, &values.options.bind_to_count);
+        build_addresses(building, sources, SECTION_SOURCE, address_read_ip, &values.options.bind_to,
+                        &values.options.bind_to_count);
         check_sources(building, sources, &values.options);
     }
     *ret_options = values.options;

@@ -23,7 +23,7 @@ static const char intro[] =
     "* A **duration** is a number with its unit: `500ms`, `5s`, `10m`, `1h`, `7d`; 0 needs none.\n"
     "* A **size** is in bytes, or has a unit: `512`, `512B`, `64KiB`, `8MiB`, `1GiB`.\n"
     "* An **address** is `host:port`, `[::1]:port` or `unix:/path`; listeners also take `:port`.\n"
-    "  Names are resolved once, when the file is read.\n"
+    "  A listener's name is looked up once, at start, a server's again and again.\n"
     "* `none` means that there is no limit, or no such thing.\n\n"
     "Editors that know JSON Schema can use [weir.schema.json](weir.schema.json).\n\n"
     "## A whole example\n\n";

@@ -189,10 +189,10 @@ void schema_read_value(struct report *report, struct config_memory *memory,
         read_choice(&reading);
         break;
     case TYPE_LISTEN_ADDRESS:
-        address_read(report, node->position, node->text, ADDRESS_LISTEN, reading.field);
+        address_read_listen(report, node->position, node->text, reading.field);
         break;
     case TYPE_SERVER_ADDRESS:
-        address_read(report, node->position, node->text, ADDRESS_CONNECT, reading.field);
+        address_read_server(report, memory, node->position, node->text, reading.field);
         break;
     default:
         read_text(&reading);

@@ -74,6 +74,7 @@ struct root_values {
     unsigned version;
     unsigned pool_size;
     unsigned max_retries;
+    struct resolver_options resolver;
     struct snapshot snapshot;
 };
 struct service_values {

@@ -28,6 +28,8 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 #define VALUES_ROUTE struct route_values
 #define VALUES_UPSTREAM struct upstream_values
 #define VALUES_SERVER struct server_values
+#define VALUES_RESOLVER struct root_values
+#define VALUES_HEALTH struct upstream_values
 #define VALUES_TCP struct upstream_values
 #define VALUES_KEEPALIVE struct upstream_values
 #define VALUES_RETRY struct upstream_values

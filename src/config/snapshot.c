@@ -113,8 +113,8 @@ static struct upstream_options *single_upstream(struct loading *loading, const c
     for (unsigned i = 0; i < to_count; i++) {
         servers[i].text = memory_string(loading->memory, slice_str(to[i]));
         servers[i].weight = 1;
-        address_read_url(&loading->report, (struct position){"--to", 0, 0}, slice_str(to[i]),
-                         &servers[i].addr);
+        address_read_url(&loading->report, loading->memory, (struct position){"--to", 0, 0},
+                         slice_str(to[i]), &servers[i]);
     }
     if (to_count == 0)
         report_error(&loading->report, (struct position){"--to", 0, 0},
@@ -133,8 +133,8 @@ enum weir_err snapshot_of_command_line(const char *listen, const char *const *to
     struct route_options *route = memory_alloc(loading.memory, sizeof *route);
     struct upstream_options *upstream = single_upstream(&loading, to, to_count);
     if (values && service && address && route && upstream) {
-        address_read(&loading.report, (struct position){"--listen", 0, 0}, slice_str(listen),
-                     ADDRESS_LISTEN, address);
+        address_read_listen(&loading.report, (struct position){"--listen", 0, 0}, slice_str(listen),
+                            address);
         service_options_init(service);
         service->name = "proxy";
         service->listen = address;

@@ -157,3 +157,40 @@ bool addr_equal(const struct addr *a, const struct addr *b)
         return a->len == b->len && memcmp(&a->local, &b->local, a->len) == 0;
     }
 }
+
+static int compare_numbers(uint64_t a, uint64_t b)
+{
+    return (a > b) - (a < b);
+}
+
+static int compare_v4(const struct sockaddr_in *a, const struct sockaddr_in *b)
+{
+    int order = compare_numbers(ntohl(a->sin_addr.s_addr), ntohl(b->sin_addr.s_addr));
+    return order != 0 ? order : compare_numbers(ntohs(a->sin_port), ntohs(b->sin_port));
+}
+
+static int compare_v6(const struct sockaddr_in6 *a, const struct sockaddr_in6 *b)
+{
+    int order = memcmp(&a->sin6_addr, &b->sin6_addr, sizeof a->sin6_addr);
+    if (order == 0)
+        order = compare_numbers(ntohs(a->sin6_port), ntohs(b->sin6_port));
+    return order != 0 ? order : compare_numbers(a->sin6_scope_id, b->sin6_scope_id);
+}
+
+int addr_compare(const struct addr *a, const struct addr *b)
+{
+    if (a->len == 0 || b->len == 0)
+        return compare_numbers(a->len, b->len);
+    if (a->any.sa_family != b->any.sa_family)
+        return compare_numbers(a->any.sa_family, b->any.sa_family);
+    switch (a->any.sa_family) {
+    case AF_INET:
+        return compare_v4(&a->v4, &b->v4);
+    case AF_INET6:
+        return compare_v6(&a->v6, &b->v6);
+    default: {
+        int order = memcmp(&a->local, &b->local, a->len < b->len ? a->len : b->len);
+        return order != 0 ? order : compare_numbers(a->len, b->len);
+    }
+    }
+}

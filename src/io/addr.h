@@ -46,6 +46,8 @@ const char *addr_print(const struct addr *addr, char ret_text[static ADDR_TEXT_S
 const char *addr_print_ip(const struct addr *addr, char ret_text[static ADDR_TEXT_SIZE]);
 
 bool addr_equal(const struct addr *a, const struct addr *b);
+/* Below, at or above 0: an order for people, by family, IP and port, or path. */
+int addr_compare(const struct addr *a, const struct addr *b);
 
 static inline bool addr_is_local(const struct addr *addr)
 {

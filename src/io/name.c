@@ -43,12 +43,11 @@ static bool is_same_set(const struct addr *a, unsigned a_count, const struct add
 
 static void on_failure(struct name *name, enum weir_err err)
 {
+    bool is_first = name->rest.ns == 0;
     name->rest = name_rest(name->rest);
     loop_timer_arm(name->loop, &name->again, name->rest);
-    if (name->count > 0 || name->has_failed)
-        return;
-    name->has_failed = true;
-    name->failed(name, err);
+    if (is_first)
+        name->failed(name, err);
 }
 
 static void on_success(struct name *name, const struct addr *addrs, unsigned count,

@@ -19,7 +19,6 @@ struct name {
     struct resolve resolve;
     struct timer again;
     struct weir_span rest; /* after the last failure; 0: it did not fail */
-    bool has_failed;       /* and there was no answer yet; it was told */
     void (*changed)(struct name *name, const struct addr *addrs, unsigned count);
     void (*failed)(struct name *name, enum weir_err err);
     unsigned count; /* 0: no answer yet */
@@ -28,8 +27,9 @@ struct name {
 
 /*
  * Starts asking. `changed` is called with the first answer, and later when the set of addresses
- * differs from the one before; an answer in another order is the same set. `failed` is called once,
- * when the first try fails; it goes on trying. Both are called in the loop and may stop the name.
+ * differs from the one before; an answer in another order is the same set. `failed` is called when
+ * the first try fails, or one after a success; not for those that follow. It goes on trying. Both
+ * are called in the loop and may stop the name.
  * The resolver must stay until name_stop().
  */
 void name_start(struct name *name, struct loop *loop, struct resolver *resolver, const char *host,

@@ -4,19 +4,21 @@
 #include "base/check.h"
 
 /* How willingly a server is chosen, the lower the better. */
-enum rank { RANK_READY, RANK_HELD, RANK_TRIED };
+enum rank { RANK_READY, RANK_HELD, RANK_TRIED, RANK_UNWELL };
 
 static enum rank rank_of(const struct balance_server *server, struct weir_time now,
                          uint64_t request)
 {
+    if (server->unwell)
+        return RANK_UNWELL;
     if (server->tried_by == request)
         return RANK_TRIED;
-    return weir_time_before(now, server->held_until) ? RANK_HELD : RANK_READY;
+    return peer_is_held(server->peer, now) ? RANK_HELD : RANK_READY;
 }
 
 static enum rank best_rank(const struct balance *balance, struct weir_time now, uint64_t request)
 {
-    enum rank best = RANK_TRIED;
+    enum rank best = RANK_UNWELL;
     for (unsigned i = 0; i < balance->count; i++) {
         enum rank rank = rank_of(&balance->servers[i], now, request);
         if (rank < best)
@@ -141,15 +143,11 @@ static struct balance_server *pick(struct balance *balance, const struct choice 
 struct balance_server *balance_pick(struct balance *balance, struct weir_time now, uint64_t request,
                                     uint64_t hash)
 {
-    must(balance->count > 0);
     struct choice choice = {now, request, hash, best_rank(balance, now, request)};
+    if (choice.rank == RANK_UNWELL)
+        return NULL;
     struct balance_server *picked = pick(balance, &choice);
     must(picked);
     picked->tried_by = request;
     return picked;
-}
-
-void balance_hold(struct balance_server *server, struct weir_time until)
-{
-    server->held_until = until;
 }

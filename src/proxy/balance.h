@@ -13,25 +13,33 @@
  *   consistent hash    the one that the request's hash finds on a ring, and the next one on it when
  *                      that is left out
  *
- * A server that refused a connection is left out for a while, unless all are.
+ * A server that could not be connected to is left out for a while, unless all are; one that fails
+ * its health checks is left out until it passes them.
  */
 
 #include "base/rand.h"
-#include "proxy/options.h"
 #include "proxy/hash_ring.h"
+#include "proxy/options.h"
+#include "proxy/warm.h"
 #include "upstream/peer.h"
 #include <weir/time.h>
 
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct pool_key;
+
+/* One address of a server. */
 struct balance_server {
     struct peer *peer;
+    struct pool_key *key; /* the peer's; held */
+    unsigned number;      /* of its server: index in upstream_options.servers */
     unsigned weight;
+    bool unwell; /* it fails its health checks */
     int64_t credit;
     const _Atomic unsigned *active; /* sessions with it, of all workers; NULL: not counted */
-    struct weir_time held_until;    /* left out before that */
     uint64_t tried_by;              /* the pick that chose it last: see balance_pick() */
+    struct warm_notes warm;
 };
 
 struct balance {
@@ -44,12 +52,10 @@ struct balance {
 
 /*
  * `request` is a number that is new for each request and the same for its further tries: servers
- * that it was given already come last. `hash` is what a consistent hash goes by. Never NULL.
+ * that it was given already come last. `hash` is what a consistent hash goes by. NULL: there is no
+ * server, or all fail their health checks.
  */
 struct balance_server *balance_pick(struct balance *balance, struct weir_time now, uint64_t request,
                                     uint64_t hash);
-
-/* Leaves a server out until `until`. */
-void balance_hold(struct balance_server *server, struct weir_time until);
 
 #endif

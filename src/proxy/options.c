@@ -11,7 +11,6 @@ void upstream_options_init(struct upstream_options *options)
         .limits = peer.limits,
         .tcp = peer.tcp,
         .retry = {.attempts = 2, .body_buffer = 64 * 1024, .budget_percent = 20},
-        .fail_timeout = weir_span_s(1),
         .balance = BALANCE_ROUND_ROBIN,
         .hash_on = HASH_ON_URI,
         .health =
@@ -26,6 +25,9 @@ void upstream_options_init(struct upstream_options *options)
 
 void service_options_init(struct service_options *options)
 {
-    *options = (struct service_options){.upstream_keepalive_pool_size = 128};
+    *options = (struct service_options){
+        .upstream_keepalive_pool_size = 128,
+        .resolver = {.timeout = weir_span_s(2), .tries = 3},
+    };
     client_options_init(&options->client);
 }

@@ -10,6 +10,7 @@
 
 #include "downstream/options.h"
 #include "io/addr.h"
+#include "io/resolve.h"
 #include "upstream/peer.h"
 #include <weir/time.h>
 
@@ -45,8 +46,8 @@ struct health_options {
 
 /* When and how a request is tried again (docs/reuse.md). */
 struct retry_options {
-    unsigned attempts;    /* more tries on other servers when connecting fails */
-    uint64_t body_buffer; /* how much of a request's body is kept for a replay, bytes */
+    unsigned attempts;       /* more tries on other servers when connecting fails */
+    uint64_t body_buffer;    /* how much of a request's body is kept for a replay, bytes */
     unsigned budget_percent; /* such tries, of all requests */
     bool non_idempotent;     /* replay whatever the method is */
 };
@@ -63,7 +64,6 @@ struct upstream_options {
     struct peer_limits limits;
     struct peer_tcp tcp;
     struct retry_options retry;
-    struct weir_span fail_timeout; /* how long a server that refused is left out */
     enum balance_policy balance;
     enum hash_on hash_on;
     struct health_options health;
@@ -80,7 +80,8 @@ struct service_options {
     const struct addr *listen;
     unsigned listen_count;
     struct client_options client;
-    unsigned upstream_keepalive_pool_size; /* over all workers */
+    unsigned upstream_keepalive_pool_size;              /* over all workers */
+    struct resolver_options resolver;                   /* who is asked for the names of servers */
     const struct addr *client_bind_v4, *client_bind_v6; /* where an upstream has no bind_to */
     unsigned client_bind_v4_count, client_bind_v6_count;
     const struct route_options *routes;

@@ -7,6 +7,8 @@ static enum retry_verdict decide_connecting(const struct retry_facts *facts)
         return RETRY_NOT_FINAL;
     if (!facts->body_whole)
         return RETRY_NOT_BODY_GONE;
+    if (facts->err == WEIR_E_PEER_DRAINED)
+        return RETRY_NEXT; /* nobody was asked */
     if (facts->attempts >= facts->attempts_max)
         return RETRY_NOT_ATTEMPTS;
     return facts->budget_spent ? RETRY_NOT_BUDGET : RETRY_NEXT;

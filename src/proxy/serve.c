@@ -16,6 +16,7 @@
 #include "proxy/relay.h"
 #include "proxy/retry.h"
 #include "proxy/route.h"
+#include "proxy/servers.h"
 #include "proxy/service.h"
 #include "upstream/connector.h"
 
@@ -26,7 +27,7 @@ struct serving {
     struct service *service;
     struct exchange *exchange;
     struct upstream_part *upstream;
-    struct balance_server *server;
+    struct peer *peer; /* referred to; the one that was picked, or a sibling that answered */
     struct session *session;
     struct http_response *response;
     struct http_framing framing; /* of the response */
@@ -80,16 +81,30 @@ WEIR_SUSPENDS static enum weir_err receive_head(struct serving *serving)
     return WEIR_E_RESPONSE_MALFORMED;
 }
 
+static void set_peer(struct serving *serving, struct peer *peer)
+{
+    if (peer)
+        peer_ref(peer);
+    if (serving->peer)
+        peer_unref(serving->peer);
+    serving->peer = peer;
+}
+
+static struct weir_time connect_deadline(const struct serving *serving)
+{
+    return loop_deadline(serving->service->loop,
+                         serving->upstream->options->limits.total_connection_timeout);
+}
+
 /* One try on one server: WEIR_OK when a final response head is there. */
 WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connector_want want)
 {
-    struct peer *peer = serving->server->peer;
-    struct weir_time deadline =
-        loop_deadline(serving->service->loop, peer->options.limits.total_connection_timeout);
     serving->attempts++;
     serving->connected = false;
-    TRY(connector_get(&serving->service->pool, peer, want, deadline, &serving->session));
+    TRY(connector_get(&serving->service->pool, serving->peer, want, connect_deadline(serving),
+                      &serving->session));
     serving->connected = true;
+    set_peer(serving, serving->session->conn->peer);
     serving->story = serving->session->story;
     enum weir_err err = send_request(serving);
     /* A server that stops reading may have answered before: its answer is looked for even so. */
@@ -98,10 +113,15 @@ WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connect
     return err ? upload_end(&serving->upload, err) : WEIR_OK;
 }
 
-static void pick_server(struct serving *serving)
+static enum weir_err pick_server(struct serving *serving)
 {
-    serving->server = balance_pick(&serving->upstream->balance, loop_now(serving->service->loop),
-                                   serving->number, serving->hash);
+    struct balance_server *picked =
+        balance_pick(&serving->upstream->balance, loop_now(serving->service->loop), serving->number,
+                     serving->hash);
+    if (!picked)
+        return WEIR_E_UNAVAILABLE;
+    set_peer(serving, picked->peer);
+    return WEIR_OK;
 }
 
 /* What a consistent hash goes by; nothing where there is none. */
@@ -164,14 +184,17 @@ static void count_retry(struct serving *serving, enum weir_err err, enum retry_v
     if (verdict == RETRY_NOT_FINAL || verdict == RETRY_NOT_HEAD_SENT)
         return;
     enum retry_result result = retry_is_allowed(verdict) ? RETRY_REPLAYED : RETRY_REFUSED;
-    unsigned number = serving->server->peer->options.upstream_number;
+    unsigned number = serving->peer->options.upstream_number;
     stat_add(&serving->service->upstream_stats[number].retries[err][result], 1);
 }
 
-/* Connecting failed because of it, and not because of ours or of what we allow. */
-static bool is_servers_fault(enum weir_err err)
+/* A server that is drained was never asked: that costs neither an attempt nor the budget. */
+static void count_try(struct serving *serving, enum weir_err err)
 {
-    return err == WEIR_E_REFUSED || err == WEIR_E_UNREACHABLE || err == WEIR_E_CONNECT_TIMEOUT;
+    if (err == WEIR_E_PEER_DRAINED)
+        return;
+    must(budget_spend(&serving->upstream->budget));
+    serving->connect_retries++;
 }
 
 /*
@@ -184,23 +207,17 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
     struct retry_facts facts = retry_facts(serving, err);
     enum retry_verdict verdict = retry_decide(&facts);
     count_retry(serving, err, verdict);
-    if (is_servers_fault(err))
-        balance_hold(serving->server,
-                     loop_deadline(service->loop, serving->upstream->options->fail_timeout));
     if (!retry_is_allowed(verdict))
         return false;
     if (verdict == RETRY_NEXT) {
-        must(budget_spend(&serving->upstream->budget));
-        serving->connect_retries++;
-        pick_server(serving);
+        count_try(serving, err);
         *ret_want = want_first(serving);
-        return true;
+        return pick_server(serving) == WEIR_OK;
     }
     if (serving->session->story.source == SOURCE_NEW)
         serving->connect_retries++;
     else
-        pool_close_idle_since(&service->pool, serving->server->peer,
-                              serving->session->released_before);
+        pool_close_idle_since(&service->pool, serving->peer, serving->session->released_before);
     session_release(&serving->session, false);
     *ret_want = CONNECTOR_FRESH;
     return true;
@@ -248,7 +265,7 @@ static void begin_replay(struct serving *serving)
     replay_init(&serving->replay, &serving->kept, limit);
 }
 
-static enum weir_err choose_upstream(struct serving *serving)
+WEIR_SUSPENDS static enum weir_err choose_upstream(struct serving *serving)
 {
     struct service *service = serving->service;
     struct exchange *exchange = serving->exchange;
@@ -262,9 +279,9 @@ static enum weir_err choose_upstream(struct serving *serving)
     serving->upstream = &service->upstreams[route->upstream];
     serving->hash = request_hash(serving);
     budget_save(&serving->upstream->budget);
-    pick_server(serving);
     begin_replay(serving);
-    return WEIR_OK;
+    TRY(servers_await(serving->upstream, connect_deadline(serving)));
+    return pick_server(serving);
 }
 
 /* In every line of it: all of them would be passed on. */
@@ -329,7 +346,7 @@ static void finish(struct serving *serving)
         .exchange = exchange,
         .duration = duration,
         .upstream = serving->upstream ? serving->upstream->options->name : NULL,
-        .peer = serving->server ? serving->server->peer->address_text : NULL,
+        .peer = serving->peer ? serving->peer->address_text : NULL,
         .connected = serving->connected,
         .story = serving->story,
         .attempts = serving->attempts,
@@ -352,4 +369,5 @@ void serve(void *owner, struct exchange *exchange)
     session_release(&serving.session, may_keep(&serving));
     arena_fini(&serving.kept);
     finish(&serving);
+    set_peer(&serving, NULL);
 }

@@ -7,9 +7,11 @@
  * never share a connection, since each has its own pool.
  */
 
+#include "co/wait.h"
 #include "downstream/downstream.h"
 #include "proxy/balance.h"
 #include "proxy/budget.h"
+#include "proxy/lookout.h"
 #include "proxy/options.h"
 #include "proxy/warm.h"
 #include "upstream/pool.h"
@@ -40,7 +42,10 @@ typedef void access_log_fn(void *owner, const struct access_record *record);
 struct upstream_part {
     const struct upstream_options *options;
     struct balance balance;
-    struct budget budget; /* for tries on other servers */
+    struct budget budget;      /* for tries on other servers */
+    struct wait_queue changed; /* who waits for the first server */
+    bool pending;              /* a name has not been answered yet */
+    enum weir_err err;         /* why a name has no address; WEIR_OK */
 };
 
 struct service_parts {
@@ -61,6 +66,7 @@ struct service {
     struct upstream_part *upstreams;
     struct upstream_stats *upstream_stats; /* one for each upstream, by number */
     struct warm warm;                      /* the first worker's */
+    struct lookout *lookout;               /* likewise; NULL: there is nothing to look out for */
     struct service_stats stats;
     access_log_fn *log;
     void *log_owner;

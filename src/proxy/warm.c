@@ -5,18 +5,10 @@
 #include "proxy/service.h"
 #include "upstream/dialling.h"
 
-#include <stdlib.h>
-
 /* So many for each server each time; and how long one rests whose dials came to nothing. */
 enum { DIALS_AT_ONCE = 4 };
 #define INTERVAL weir_span_ms(100)
 #define REST weir_span_s(1)
-
-struct warm_server {
-    unsigned ready_before; /* when it was dialled for last */
-    bool dialled;
-    struct weir_time rests_until;
-};
 
 static unsigned count_ready(const struct census *census)
 {
@@ -36,61 +28,54 @@ static void dial_for(struct service *service, struct peer *peer, struct pool_key
             return;
 }
 
-static void warm_server(struct service *service, struct warm_server *server, struct peer *peer)
+static void warm_server(struct service *service, struct balance_server *server)
 {
-    struct pool_key *key = pool_key_of(&service->pool, peer);
-    unsigned wanted = peer->options.limits.min_idle;
+    struct warm_notes *notes = &server->warm;
+    struct pool_key *key = server->key;
+    unsigned wanted = server->peer->options.limits.min_idle;
     struct weir_time now = loop_now(service->loop);
-    if (wanted == 0 || !key || weir_time_before(now, server->rests_until))
+    if (wanted == 0 || server->unwell || weir_time_before(now, notes->rests_until))
         return;
     unsigned ready = count_ready(key->census) + key->dialling_count;
-    if (server->dialled && ready <= server->ready_before) {
-        server->rests_until = weir_time_after(now, REST);
-        server->dialled = false;
+    if (notes->dialled && ready <= notes->ready_before) {
+        notes->rests_until = weir_time_after(now, REST);
+        notes->dialled = false;
         return;
     }
-    server->dialled = ready < wanted;
-    server->ready_before = ready;
+    notes->dialled = ready < wanted;
+    notes->ready_before = ready;
     if (ready < wanted)
-        dial_for(service, peer, key, wanted - ready);
+        dial_for(service, server->peer, key, wanted - ready);
 }
 
 static void on_time(struct timer *timer)
 {
     struct warm *warm = container_of(timer, struct warm, timer);
     struct service *service = warm->service;
-    struct warm_server *server = warm->servers;
     for (unsigned i = 0; i < service->options->upstream_count; i++) {
-        const struct balance *balance = &service->upstreams[i].balance;
+        struct balance *balance = &service->upstreams[i].balance;
         for (unsigned k = 0; k < balance->count; k++)
-            warm_server(service, server++, balance->servers[k].peer);
+            warm_server(service, &balance->servers[k]);
     }
     loop_timer_arm(service->loop, &warm->timer, INTERVAL);
 }
 
-enum weir_err warm_start(struct warm *warm, struct service *service)
+void warm_start(struct warm *warm, struct service *service)
 {
-    unsigned servers = 0, wanted = 0;
+    unsigned wanted = 0;
+    for (unsigned i = 0; i < service->options->upstream_count; i++)
+        wanted += service->options->upstreams[i].limits.min_idle;
+    if (wanted == 0)
+        return;
     timer_init(&warm->timer, on_time);
     warm->service = service;
-    for (unsigned i = 0; i < service->options->upstream_count; i++) {
-        servers += service->upstreams[i].balance.count;
-        wanted += service->options->upstreams[i].limits.min_idle;
-    }
-    if (wanted == 0)
-        return WEIR_OK;
-    warm->servers = calloc(servers, sizeof *warm->servers);
-    if (!warm->servers)
-        return WEIR_E_NO_MEMORY;
     loop_timer_arm(service->loop, &warm->timer, weir_span_ms(0));
-    return WEIR_OK;
 }
 
 void warm_stop(struct warm *warm)
 {
-    if (!warm->servers)
+    if (!warm->service)
         return;
     loop_timer_disarm(warm->service->loop, &warm->timer);
-    free(warm->servers);
-    warm->servers = NULL;
+    warm->service = NULL;
 }

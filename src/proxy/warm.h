@@ -8,18 +8,26 @@
  */
 
 #include "co/timer.h"
-#include <weir/err.h>
+#include <weir/time.h>
+
+#include <stdbool.h>
 
 struct service;
 
 struct warm {
     struct timer timer;
-    struct service *service;
-    struct warm_server *servers; /* of all upstreams, in order */
+    struct service *service; /* NULL: not started, or stopped */
 };
 
-/* Starts, where any upstream of the service has min_idle. WEIR_E_NO_MEMORY. */
-enum weir_err warm_start(struct warm *warm, struct service *service);
+/* What is noted of one server. */
+struct warm_notes {
+    unsigned ready_before; /* when it was dialled for last */
+    bool dialled;
+    struct weir_time rests_until;
+};
+
+/* Starts, where any upstream of the service has min_idle. */
+void warm_start(struct warm *warm, struct service *service);
 void warm_stop(struct warm *warm);
 
 #endif

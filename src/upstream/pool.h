@@ -75,6 +75,7 @@ struct pool_key {
     struct key key;
     struct census *census;
     unsigned upstream_number; /* of the peer that came last with this key */
+    unsigned row;             /* for who lists all keys: this one's place */
     bool unwanted;            /* its peer was drained: it is forgotten when nothing is left of it */
     struct list idle;         /* released last first */
     struct list asks;         /* who waits for a connection, oldest first */

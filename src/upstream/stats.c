@@ -35,6 +35,7 @@ static const char *const take_names[] = {
 
 static const char *const source_names[SOURCE_COUNT] = {"new", "reused", "taken_over"};
 static const char *const place_names[PLACE_COUNT] = {"idle", "checkout", "release"};
+static const char *const check_names[CHECK_COUNT] = {"passed", "failed"};
 static const char *const result_names[RETRY_RESULT_COUNT] = {"replayed", "refused"};
 
 const char *close_name(enum close_reason reason)
@@ -53,6 +54,12 @@ const char *data_place_name(enum data_place place)
 {
     must((unsigned)place < PLACE_COUNT);
     return place_names[place];
+}
+
+const char *check_result_name(enum check_result result)
+{
+    must((unsigned)result < CHECK_COUNT);
+    return check_names[result];
 }
 
 const char *retry_result_name(enum retry_result result)

@@ -59,6 +59,9 @@ const char *conn_source_name(enum conn_source source);
 enum data_place { PLACE_IDLE, PLACE_CHECKOUT, PLACE_RELEASE, PLACE_COUNT };
 const char *data_place_name(enum data_place place);
 
+enum check_result { CHECK_PASSED, CHECK_FAILED, CHECK_COUNT };
+const char *check_result_name(enum check_result result);
+
 enum retry_result { RETRY_REPLAYED, RETRY_REFUSED, RETRY_RESULT_COUNT };
 const char *retry_result_name(enum retry_result result);
 
@@ -73,7 +76,9 @@ struct upstream_stats {
     stat_count misses[MISS_COUNT];
     stat_count waits[WAIT_COUNT];
     stat_count takeovers[TAKE_COUNT];
+    stat_count health_checks[CHECK_COUNT];
     stat_count idle, in_use, dialling, waiting; /* gauges */
+    stat_count servers, unwell_servers;         /* gauges: addresses, and those that fail checks */
     struct histogram wait;                      /* of those that stood in a queue */
     struct histogram connect;
     struct histogram idle_age; /* at reuse */

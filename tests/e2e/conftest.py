@@ -14,6 +14,7 @@ import pytest
 
 import servers
 from client import Client
+from nameserver import NameServer
 from origin import Origin
 from weir import Weir, one_upstream
 
@@ -89,6 +90,20 @@ def server(tmp_path):
         directory = tmp_path / f"{name}{len(made)}"
         directory.mkdir()
         made.append(servers.REAL[name](directory, **options))
+        return made[-1]
+
+    yield start
+    for running in made:
+        running.stop()
+
+
+@pytest.fixture
+def nameserver(tmp_path):
+    """Start a name server: nameserver({"app.test": ["127.0.0.1"]})."""
+    made = []
+
+    def start(names):
+        made.append(NameServer(tmp_path, names))
         return made[-1]
 
     yield start

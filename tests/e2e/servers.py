@@ -15,7 +15,7 @@ import sockets
 from waiting import wait_until
 
 PACKAGES = {"nginx": "nginx-light", "caddy": "caddy", "node": "nodejs", "curl": "curl",
-            "wrk": "wrk"}
+            "wrk": "wrk", "dnsmasq": "dnsmasq-base"}
 HELLO = b"hello from a file\n"
 LARGE = random.Random(1).randbytes(1 << 16).hex().encode()  # too much for gzip to make small
 

@@ -88,8 +88,8 @@ def close_with_reset(sock):
 class BlackHole:
     """An address where connecting neither succeeds nor fails: a listener whose queue is full."""
 
-    def __init__(self):
-        self.listener, self.address = listen(backlog=0)
+    def __init__(self, host="127.0.0.1"):
+        self.listener, self.address = listen(f"{host}:0", backlog=0)
         self.fillers = []
         for _ in range(8):
             filler = socket.socket()

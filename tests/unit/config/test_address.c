@@ -5,36 +5,44 @@
 #include "base/slice.h"
 #include "tests/check.h"
 
-enum how { LISTEN, CONNECT, URL, IP };
+#include <stdlib.h>
 
-/* Reads `text`; what comes of it is the address as text, or else the message. */
+enum how { LISTEN, CONNECT, URL, IP, IP_PORT };
+
+/* Reads `text`; what comes of it is the address as text, or "name HOST PORT", or the message. */
 static void check_read(enum how how, const char *text, const char *want)
 {
     struct config_memory *memory = memory_new();
     struct report report;
     struct buf messages;
-    struct addr addr = {0};
+    struct server_options server = {0};
+    struct addr *addr = &server.addr;
     struct position position = {"f", 1, 2};
     char printed[ADDR_TEXT_SIZE];
     report_init(&report, memory);
     buf_init(&messages);
     switch (how) {
     case LISTEN:
-        address_read(&report, position, slice_str(text), ADDRESS_LISTEN, &addr);
+        address_read_listen(&report, position, slice_str(text), addr);
         break;
     case CONNECT:
-        address_read(&report, position, slice_str(text), ADDRESS_CONNECT, &addr);
+        address_read_server(&report, memory, position, slice_str(text), &server);
         break;
     case URL:
-        address_read_url(&report, position, slice_str(text), &addr);
+        address_read_url(&report, memory, position, slice_str(text), &server);
         break;
     case IP:
-        address_read_ip(&report, position, slice_str(text), &addr);
+        address_read_ip(&report, position, slice_str(text), addr);
+        break;
+    case IP_PORT:
+        address_read_ip_port(&report, position, slice_str(text), addr);
         break;
     }
     report_write(&report, &messages);
-    if (addr.len > 0)
-        buf_printf(&messages, "%s", addr_print(&addr, printed));
+    if (addr->len > 0)
+        buf_printf(&messages, "%s", addr_print(addr, printed));
+    if (server.host)
+        buf_printf(&messages, "name %s %u", server.host, server.port);
     CHECK_SLICE(buf_slice(&messages), want);
     buf_fini(&messages);
     memory_free(&memory);
@@ -136,43 +144,71 @@ TEST(ips)
     check_read(IP, "localhost", MESSAGE("localhost", "not an IP address without a port"));
 }
 
-static bool reads(const char *text, struct addr *ret_addr, struct buf *messages)
+TEST(ips_with_a_port_or_without)
+{
+    check_read(IP_PORT, "10.0.0.53", "10.0.0.53:0");
+    check_read(IP_PORT, "10.0.0.53:5353", "10.0.0.53:5353");
+    check_read(IP_PORT, "::1", "[::1]:0");
+    check_read(IP_PORT, "[::1]:5353", "[::1]:5353");
+#define WANTED "not an IP address, with or without a port"
+    check_read(IP_PORT, "localhost", MESSAGE("localhost", WANTED));
+    check_read(IP_PORT, ":53", MESSAGE(":53", WANTED));
+    check_read(IP_PORT, "unix:/x", MESSAGE("unix:/x", WANTED));
+    check_read(IP_PORT, "", MESSAGE("", WANTED));
+}
+
+/* They are asked for when weir runs, and again and again. */
+TEST(names_of_servers_stay_names)
+{
+    check_read(CONNECT, "app.internal:8080", "name app.internal 8080");
+    check_read(CONNECT, "App.Internal:8080", "name app.internal 8080");
+    check_read(CONNECT, "localhost:81", "name localhost 81");
+    check_read(URL, "http://app.internal", "name app.internal 80");
+    check_read(URL, "http://app.internal:81/", "name app.internal 81");
+    check_read(CONNECT, "a..b:80", MESSAGE("a..b:80", "not a host name"));
+    check_read(CONNECT, ".b:80", MESSAGE(".b:80", "not a host name"));
+    check_read(CONNECT, "*.b:80", MESSAGE("*.b:80", "not a host name"));
+    check_read(CONNECT, "b.:80", "name b. 80");
+#define SIXTY "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    check_read(CONNECT, "x." SIXTY "bbb:80", "name x." SIXTY "bbb 80");
+    check_read(CONNECT, "x." SIXTY "bbbb:80", MESSAGE("x." SIXTY "bbbb:80", "not a host name"));
+}
+
+static bool listens(const char *text, struct addr *ret_addr, struct buf *messages)
 {
     struct config_memory *memory = memory_new();
     struct report report;
+    /* A name server that is out of reach must not hold the test up. */
+    must(setenv("RES_OPTIONS", "timeout:1 attempts:1", 1) == 0);
     report_init(&report, memory);
-    address_read(&report, (struct position){"f", 3, 4}, slice_str(text), ADDRESS_CONNECT, ret_addr);
+    address_read_listen(&report, (struct position){"f", 3, 4}, slice_str(text), ret_addr);
     report_write(&report, messages);
     bool good = report.error_count == 0;
     memory_free(&memory);
     return good;
 }
 
-TEST(names_are_resolved)
+TEST(a_listeners_name_is_looked_up)
 {
     struct buf messages;
     struct addr addr = {0};
     char ip[ADDR_TEXT_SIZE];
     buf_init(&messages);
-    CHECK(reads("localhost:81", &addr, &messages));
+    CHECK(listens("localhost:81", &addr, &messages));
     CHECK_SLICE(buf_slice(&messages), "");
     CHECK_EQ(81, addr_port(&addr));
     CHECK(strcmp(addr_print_ip(&addr, ip), "127.0.0.1") == 0 || strcmp(ip, "::1") == 0);
     buf_fini(&messages);
 }
 
-/* A label of 64 letters cannot be asked for, so that no server is needed to say no. */
-TEST(names_that_cannot_be_resolved)
+/* The root's own name server knows that there is no such thing; without one it fails too. */
+TEST(a_listeners_name_that_cannot_be_resolved)
 {
-    static const char name[] =
-        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa.com";
-    struct weir_slice begin = SLICE("f:3:4: error: cannot resolve 'aaaa");
+    struct weir_slice begin = SLICE("f:3:4: error: cannot resolve 'nowhere.invalid': ");
     struct buf messages;
     struct addr addr = {0};
-    char text[80];
-    snprintf(text, sizeof text, "%s:80", name);
     buf_init(&messages);
-    CHECK(!reads(text, &addr, &messages));
+    CHECK(!listens("nowhere.invalid:80", &addr, &messages));
     CHECK_EQ(0, addr.len);
     CHECK(slice_starts(buf_slice(&messages), begin));
     buf_fini(&messages);

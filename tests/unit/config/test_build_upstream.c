@@ -134,7 +134,7 @@ TEST(every_option_arrives)
     CHECK_EQ(0, upstream->limits.idle_timeout.ns);
     CHECK_EQ(4, upstream->limits.max_requests_per_connection);
     CHECK(weir_span_is_forever(upstream->limits.max_connection_age));
-    CHECK_EQ(250, weir_span_to_ms(upstream->fail_timeout));
+    CHECK_EQ(250, weir_span_to_ms(upstream->limits.fail_timeout));
     CHECK_EQ(0, upstream->tcp.keepalive_idle.ns);
     CHECK_EQ(6000, weir_span_to_ms(upstream->tcp.keepalive_interval));
     CHECK_EQ(7, upstream->tcp.keepalive_count);

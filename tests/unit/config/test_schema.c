@@ -94,7 +94,9 @@ TEST(unknown_keys)
         {"tcp: {keepalive: {cuont: 1}}", "25: error: unknown key 'cuont' (did you mean 'count'?)"},
         /* The name of a key that belongs elsewhere is no key here. */
         {"keepalive_timeout: 5s", "7: error: unknown key 'keepalive_timeout'"},
-        {"health: {path: /}", "7: error: key 'health' is not supported by this version"},
+        {"health: {interval: 5s}", "15: error: the settings of health checks needs the key 'path'"},
+        {"health: {path: /, interval: 1ms}",
+         "35: error: 'interval' must be from 10ms to 1d, not '1ms'"},
         {"tls: {}", "7: error: key 'tls' is not supported by this version"},
         {"h2: {}", "7: error: key 'h2' is not supported by this version"},
         {"queue: {length: 5}", "15: error: unknown key 'length'"},

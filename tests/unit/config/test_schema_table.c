@@ -22,6 +22,7 @@ static const void *values_of(struct snapshot *snapshot, enum section section,
     *upstream = (struct upstream_values){.options = snapshot->services[0].upstreams[0]};
     switch (section) {
     case SECTION_ROOT:
+    case SECTION_RESOLVER:
         return container_of(snapshot, struct root_values, snapshot);
     case SECTION_SERVICE:
         return &snapshot->services[0];
@@ -30,6 +31,7 @@ static const void *values_of(struct snapshot *snapshot, enum section section,
     case SECTION_KEEPALIVE:
     case SECTION_RETRY:
     case SECTION_QUEUE:
+    case SECTION_HEALTH:
         return upstream;
     case SECTION_SERVER:
         return &snapshot->services[0].upstreams[0].servers[0];

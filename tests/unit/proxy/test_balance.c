@@ -8,6 +8,7 @@
 enum { SERVERS_MAX = 4 };
 
 static struct balance_server servers[SERVERS_MAX];
+static struct peer peers[SERVERS_MAX];
 static struct balance balance;
 static uint64_t request;
 static const struct weir_time now = {1000};
@@ -16,8 +17,11 @@ static void set_weights(unsigned count, const unsigned *weights)
 {
     memset(servers, 0, sizeof servers);
     balance = (struct balance){.servers = servers, .count = count};
-    for (unsigned i = 0; i < count; i++)
+    memset(peers, 0, sizeof peers);
+    for (unsigned i = 0; i < count; i++) {
         servers[i].weight = weights[i];
+        servers[i].peer = &peers[i];
+    }
     request = 0;
 }
 
@@ -68,7 +72,7 @@ TEST(weights_hold_over_each_round_and_are_spread)
 TEST(a_held_server_is_left_out_until_its_time)
 {
     set_weights(3, (unsigned[]){1, 1, 1});
-    balance_hold(&servers[1], WEIR_TIME_INIT(2000));
+    peers[1].held_until = WEIR_TIME_INIT(2000);
     for (int i = 0; i < 10; i++)
         CHECK(pick_new() != 1);
     unsigned picked = 0;
@@ -80,8 +84,8 @@ TEST(a_held_server_is_left_out_until_its_time)
 TEST(if_all_are_held_none_is_left_out)
 {
     set_weights(2, (unsigned[]){1, 1});
-    balance_hold(&servers[0], WEIR_NEVER);
-    balance_hold(&servers[1], WEIR_NEVER);
+    peers[0].held_until = WEIR_NEVER;
+    peers[1].held_until = WEIR_NEVER;
     unsigned counts[2] = {0};
     for (int i = 0; i < 10; i++)
         counts[pick_new()]++;
@@ -103,8 +107,8 @@ TEST(a_request_tries_each_server_once_before_it_repeats)
 TEST(held_comes_before_tried)
 {
     set_weights(3, (unsigned[]){1, 1, 1});
-    balance_hold(&servers[1], WEIR_NEVER);
-    balance_hold(&servers[2], WEIR_NEVER);
+    peers[1].held_until = WEIR_NEVER;
+    peers[2].held_until = WEIR_NEVER;
     CHECK_EQ(0, pick_new());
     unsigned second = pick_again(), third = pick_again();
     CHECK(second != 0 && third != 0 && second != third);
@@ -117,6 +121,27 @@ TEST(another_requests_tries_do_not_count)
     unsigned other = (unsigned)(balance_pick(&balance, now, 1000, 0) - servers);
     CHECK(first != other);
     CHECK_EQ(first, balance_pick(&balance, now, 1001, 0) - servers);
+}
+
+TEST(who_fails_its_checks_is_never_picked)
+{
+    set_weights(3, (unsigned[]){1, 1, 1});
+    servers[1].unwell = true;
+    peers[0].held_until = peers[2].held_until = WEIR_NEVER;
+    for (int i = 0; i < 10; i++)
+        CHECK(pick_new() != 1);
+    for (int i = 0; i < 10; i++)
+        CHECK(pick_again() != 1);
+    servers[0].unwell = servers[2].unwell = true;
+    CHECK(balance_pick(&balance, now, ++request, 0) == NULL);
+    servers[2].unwell = false;
+    CHECK_EQ(2, pick_new());
+}
+
+TEST(without_a_server_none_is_picked)
+{
+    set_weights(0, NULL);
+    CHECK(balance_pick(&balance, now, ++request, 0) == NULL);
 }
 
 CHECK_MAIN

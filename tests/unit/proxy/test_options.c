@@ -26,7 +26,7 @@ TEST(an_upstreams_defaults)
     CHECK_EQ(2, options.retry.attempts);
     CHECK_EQ(65536, options.retry.body_buffer);
     CHECK(!options.retry.non_idempotent);
-    CHECK_EQ(1000, weir_span_to_ms(options.fail_timeout));
+    CHECK_EQ(1000, weir_span_to_ms(options.limits.fail_timeout));
 }
 
 TEST(a_services_defaults)

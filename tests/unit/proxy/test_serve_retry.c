@@ -267,7 +267,7 @@ STAGE_TEST(a_server_that_refuses_is_skipped_and_left_out_for_a_while)
 {
     front_prepare(2);
     refuse(0);
-    front.upstream.fail_timeout = weir_span_s(30);
+    front.upstream.limits.fail_timeout = weir_span_s(30);
     front_start();
     int client = front_client();
     raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 5\r\n\r\nhello");
