@@ -119,7 +119,7 @@ static char *put_connection(char *to, const struct access_record *record)
     if (!record->connected)
         return PUT(to, ",\"connection\":null,\"connection_id\":null,\"connection_requests\":null,"
                        "\"connection_age_ms\":null,\"connection_idle_ms\":null,"
-                       "\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0");
+                       "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0");
     to = PUT(to, ",\"connection\":");
     to = put_text(to, conn_source_name(story->source));
     to = PUT(to, ",\"connection_id\":");
@@ -132,6 +132,8 @@ static char *put_connection(char *to, const struct access_record *record)
     to = put_count(to, weir_span_to_ms(story->connection_idle));
     to = PUT(to, ",\"miss\":");
     to = put_text(to, story->missed ? miss_name(story->miss) : NULL);
+    to = PUT(to, ",\"wait\":");
+    to = put_text(to, story->missed ? wait_name(story->waited) : NULL);
     to = PUT(to, ",\"wait_us\":");
     to = put_count(to, story->wait.ns / 1000);
     to = PUT(to, ",\"connect_us\":");
@@ -158,6 +160,10 @@ size_t access_line_write(const struct access_record *record, int64_t wall_ms,
     to = put_connection(to, record);
     to = PUT(to, ",\"attempts\":");
     to = put_uint(to, record->attempts);
+    to = PUT(to, ",\"retried\":");
+    to = put_text(to, record->retried ? weir_err_name(record->retried) : NULL);
+    to = PUT(to, ",\"not_kept\":");
+    to = put_text(to, record->not_kept == KEEP ? NULL : keep_name(record->not_kept));
     to = PUT(to, ",\"error\":");
     to = put_text(to, err ? weir_err_name(err) : NULL);
     to = PUT(to, "}\n");

@@ -37,6 +37,8 @@ struct serving {
     struct session_story story;
     uint64_t number, hash; /* for balance_pick() */
     unsigned attempts, connect_retries;
+    enum weir_err retried; /* why it was tried again the last time */
+    enum keep not_kept;
     bool connected;
 };
 
@@ -209,6 +211,7 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
     count_retry(serving, err, verdict);
     if (!retry_is_allowed(verdict))
         return false;
+    serving->retried = err;
     if (verdict == RETRY_NEXT) {
         count_try(serving, err);
         *ret_want = want_first(serving);
@@ -350,6 +353,8 @@ static void finish(struct serving *serving)
         .connected = serving->connected,
         .story = serving->story,
         .attempts = serving->attempts,
+        .retried = serving->retried,
+        .not_kept = serving->not_kept,
     };
     service->log(service->log_owner, &record);
 }
@@ -366,7 +371,7 @@ void serve(void *owner, struct exchange *exchange)
     if (err)
         exchange_fail(exchange, err);
     must(scope_is_empty(&serving.upload.scope));
-    session_release(&serving.session, may_keep(&serving));
+    serving.not_kept = session_release(&serving.session, may_keep(&serving));
     arena_fini(&serving.kept);
     finish(&serving);
     set_peer(&serving, NULL);

@@ -34,7 +34,9 @@ struct access_record {
     const char *peer;     /* NULL: likewise */
     bool connected;       /* `story` is true */
     struct session_story story;
-    unsigned attempts; /* how many times a server was asked for */
+    unsigned attempts;     /* how many times a server was asked for */
+    enum weir_err retried; /* why it was tried again the last time; WEIR_OK: it was not */
+    enum keep not_kept;    /* why its connection was not kept; KEEP: it was, or there was none */
 };
 
 typedef void access_log_fn(void *owner, const struct access_record *record);

@@ -59,6 +59,7 @@ WEIR_SUSPENDS static enum weir_err ask(struct wish *wish)
         TRY(ask_for_conn(pool, wish->key, wish->peer, wish->want == CONNECTOR_FRESH, wish->deadline,
                          &told, &wish->conn));
     while (!is_sound(wish));
+    wish->story.waited = told.result;
     struct weir_time now = loop_now(pool->loop);
     struct weir_time dial_began = told.result == WAIT_DIALLED ? told.began : WEIR_NEVER;
     wish->story.wait = weir_time_between(wish->began, weir_time_min(now, dial_began));

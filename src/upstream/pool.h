@@ -129,10 +129,10 @@ struct conn *pool_add(struct pool *pool, struct pool_key *key, struct peer *peer
 void pool_remove_moved(struct conn **conn);
 
 /*
- * Gives a connection back that may be kept: its session has read and written all and found no
- * reason against it. The look at release happens here. Nulls *conn.
+ * Gives a connection back after an exchange: it is kept unless something speaks against it, which
+ * the facts tell. The look at release happens here. Nulls *conn; returns the verdict.
  */
-void pool_put(struct conn **conn, struct keep_facts *facts);
+enum keep pool_put(struct conn **conn, struct keep_facts *facts);
 
 /* A connection in use that nobody has: for who waits, or to rest. Nulls *conn. */
 void pool_offer(struct conn **conn);

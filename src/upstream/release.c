@@ -65,7 +65,7 @@ static void learn_from(struct conn *conn, const struct keep_facts *facts, enum k
         census_refresh(census, now);
 }
 
-static void put(struct conn *released, struct keep_facts *facts)
+static enum keep put(struct conn *released, struct keep_facts *facts)
 {
     add_pool_facts(released, facts);
     enum keep keep = keep_decide(facts);
@@ -78,21 +78,23 @@ static void put(struct conn *released, struct keep_facts *facts)
         released->released = loop_now(released->pool->loop);
         released->released_turn = released->pool->loop->turn;
         pool_offer(&released);
-        return;
+        return KEEP;
     }
     stat_add(&conn_stats(released)->not_kept[keep], 1);
     /* A cut-off exchange must not look like a finished one to the server. */
     bool reset = facts->request_incomplete || facts->response_incomplete;
     pool_close(&released, reason, reset);
+    return keep;
 }
 
-void pool_put(struct conn **conn, struct keep_facts *facts)
+enum keep pool_put(struct conn **conn, struct keep_facts *facts)
 {
     struct conn *released = *conn;
     struct pool *pool = released->pool;
     *conn = NULL;
-    put(released, facts);
+    enum keep keep = put(released, facts);
     audit((pool_audit(pool), true));
+    return keep;
 }
 
 /* What became of a connection on its way to an ask of another worker. */

@@ -32,7 +32,7 @@ struct session_ops {
     WEIR_SUSPENDS enum weir_err (*recv_piece)(struct session *session, struct weir_time deadline,
                                               struct http_piece *ret_piece);
     void (*finish)(struct session *session, bool keep);
-    void (*release)(struct session *session, bool keep);
+    enum keep (*release)(struct session *session, bool keep);
 };
 
 /* How a connection served one session: for the access log. */
@@ -43,8 +43,9 @@ struct session_story {
     struct weir_span connection_age, connection_idle;
     struct weir_span wait;    /* for another's connection, or for room to dial */
     struct weir_span connect; /* what its own dial took */
-    bool missed;              /* no connection rested at its worker: `miss` tells why */
-    enum miss_reason miss;
+    bool missed;              /* no connection rested at its worker: `miss` tells why, */
+    enum miss_reason miss;    /* and `waited` how it came to one */
+    enum wait_result waited;
 };
 
 struct session {
@@ -127,14 +128,14 @@ static inline void session_finish(struct session *session, bool keep)
 /*
  * Ends the session, whatever state it is in, and nulls the pointer; NULL is fine. The connection
  * goes back to the pool if `keep` and nothing speaks against it; else it is closed. The reason is
- * counted. Never suspends; nobody may be in a call on the session.
+ * counted, and returned: KEEP when there is none. Never suspends; nobody may be in a call on the
+ * session.
  */
-static inline void session_release(struct session **session, bool keep)
+static inline enum keep session_release(struct session **session, bool keep)
 {
     struct session *released = *session;
     *session = NULL;
-    if (released)
-        released->ops->release(released, keep);
+    return released ? released->ops->release(released, keep) : KEEP;
 }
 
 #endif

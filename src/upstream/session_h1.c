@@ -187,7 +187,7 @@ static void give_back(struct session_h1 *self, bool keep)
     if (facts.excess_body && self->head_received && !facts.response_incomplete)
         idle_note_unexpected(conn, PLACE_RELEASE, h1_wire_bytes(&self->wire));
     self->session.conn = NULL;
-    pool_put(&conn, &facts);
+    self->kept = pool_put(&conn, &facts);
 }
 
 /* A tunnel's connection, and one on which the request still goes up, stay until the release. */
@@ -199,16 +199,18 @@ static void h1_finish(struct session *session, bool keep)
         give_back(self, keep);
 }
 
-static void h1_release(struct session *session, bool keep)
+static enum keep h1_release(struct session *session, bool keep)
 {
     struct session_h1 *self = of(session);
     struct pool *pool = self->pool;
     if (session->conn)
         give_back(self, keep);
+    enum keep kept = self->kept;
     h1_wire_fini(&self->wire);
     h1_out_fini(&self->out);
     slab_free(&pool->trailer_slab, self->trailers);
     slab_free(&pool->session_slab, self);
+    return kept;
 }
 
 static const struct session_ops h1_ops = {

@@ -20,6 +20,7 @@ struct session_h1 {
     bool is_private;    /* authentication of the connection itself has passed over it */
     bool head_received; /* a final one */
     uint8_t response_minor;
+    enum keep kept; /* what became of the connection when it was given back */
     struct http_framing response_framing;
     struct http_persistence persistence;
 };

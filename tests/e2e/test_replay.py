@@ -58,6 +58,7 @@ def test_idempotent_request_is_sent_again_on_a_fresh_connection(origin, proxy, w
     assert (retries(proxy, "replayed"), retries(proxy, "refused")) == (1, 0)
     line = proxy.logged(2)[1]
     assert (line["attempts"], line["connection"], line["status"]) == (2, "new", 200)
+    assert line["retried"] == ("eof" if how == "fin" else "reset") and line["not_kept"] is None
 
 
 @breaks

@@ -13,7 +13,7 @@ import pytest
 from client import request
 from framing import LAST_CHUNK, chunk
 from origin import answer
-from waiting import wait_equal
+from waiting import wait_equal, wait_until
 
 OK = b"HTTP/1.1 200 OK\r\n"
 TE = b"Transfer-Encoding: chunked\r\n"
@@ -71,7 +71,9 @@ def try_it(origin, proxy, connect):
 
 
 def check_not_kept(proxy, reason):
+    """Counted, and told in the log."""
     wait_equal(proxy.not_kept, {reason: 1}, what="reasons")
+    wait_until(lambda: reason in [line["not_kept"] for line in proxy.log()], what=reason)
 
 
 # --- The matrix ---

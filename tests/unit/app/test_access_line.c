@@ -32,8 +32,8 @@ TEST(a_reused_connection)
         "\"response_bytes\":345,\"duration_us\":1234,\"upstream\":\"web\","
         "\"peer\":\"10.0.0.1:8080\",\"connection\":\"reused\",\"connection_id\":17,"
         "\"connection_requests\":40,\"connection_age_ms\":5120,\"connection_idle_ms\":12,"
-        "\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,\"error\":null}"
-        "\n");
+        "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,"
+        "\"retried\":null,\"not_kept\":null,\"error\":null}\n");
 }
 
 TEST(a_new_connection_tells_how_long_connecting_took)
@@ -44,12 +44,17 @@ TEST(a_new_connection_tells_how_long_connecting_took)
                                                  .connection_requests = 1,
                                                  .missed = true,
                                                  .miss = MISS_BUSY,
+                                                 .waited = WAIT_DIALLED,
                                                  .wait = weir_span_ns(1234567),
                                                  .connect = weir_span_ns(98765)};
+    record.access.retried = WEIR_E_RESET;
+    record.access.not_kept = KEEP_NOT_RESPONSE_CLOSE;
     struct weir_slice text = written();
     CHECK(has(text, "\"connection\":\"new\",\"connection_id\":18446744073709551615,"
                     "\"connection_requests\":1,\"connection_age_ms\":0,\"connection_idle_ms\":0,"
-                    "\"miss\":\"busy\",\"wait_us\":1234,\"connect_us\":98,\"tls_us\":0"));
+                    "\"miss\":\"busy\",\"wait\":\"dialled\",\"wait_us\":1234,\"connect_us\":98,"
+                    "\"tls_us\":0"));
+    CHECK(has(text, "\"retried\":\"reset\",\"not_kept\":\"response_close\",\"error\":null"));
 }
 
 TEST(without_a_connection_its_members_are_null)
@@ -61,12 +66,13 @@ TEST(without_a_connection_its_members_are_null)
     record.exchange.error = WEIR_E_REFUSED;
     struct weir_slice text = written();
     CHECK(has(text, "\"status\":502"));
-    CHECK(
-        has(text,
-            "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
-            "\"connection_requests\":null,\"connection_age_ms\":null,"
-            "\"connection_idle_ms\":null,\"miss\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
-            "\"attempts\":3,\"error\":\"connection_refused\"}\n"));
+    CHECK(has(
+        text,
+        "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
+        "\"connection_requests\":null,\"connection_age_ms\":null,"
+        "\"connection_idle_ms\":null,\"miss\":null,\"wait\":null,\"wait_us\":0,"
+        "\"connect_us\":0,\"tls_us\":0,"
+        "\"attempts\":3,\"retried\":null,\"not_kept\":null,\"error\":\"connection_refused\"}\n"));
 }
 
 TEST(a_malformed_request_has_no_method_host_and_path)
@@ -82,7 +88,8 @@ TEST(a_malformed_request_has_no_method_host_and_path)
     struct weir_slice text = written();
     CHECK(has(text, "\"method\":null,\"host\":null,\"path\":null,\"protocol\":null,"));
     CHECK(has(text, "\"upstream\":null,\"peer\":null,\"connection\":null"));
-    CHECK(has(text, "\"attempts\":0,\"error\":\"request_malformed\"}\n"));
+    CHECK(has(text, "\"attempts\":0,\"retried\":null,\"not_kept\":null,"
+                    "\"error\":\"request_malformed\"}\n"));
 }
 
 TEST(what_clients_send_is_escaped)
@@ -149,6 +156,11 @@ TEST(nothing_is_too_long_for_the_line)
     record.exchange.received_bytes = UINT64_MAX;
     record.access.duration = weir_span_ns(INT64_MAX);
     record.access.attempts = UINT32_MAX;
+    record.access.retried = record.exchange.error = WEIR_E_RESPONSE_HEAD_LENGTH;
+    record.access.not_kept = KEEP_NOT_HTTP10_TRANSFER_ENCODING;
+    record.access.story.missed = true;
+    record.access.story.miss = MISS_POOLING_OFF;
+    record.access.story.waited = WAIT_TAKEN_OVER;
     struct weir_slice text = written();
     CHECK(text.len < ACCESS_LINE_BYTES);
     CHECK(text.at[text.len - 1] == '\n');
