@@ -292,6 +292,7 @@ static void make_peers(struct worker *worker)
         snprintf(text, sizeof text, "127.1.%u.%u:%u", i / 250, 1 + i % 250, bench->port);
         must(addr_parse(slice_str(text), &options.addr) == WEIR_OK);
         peer_init(&worker->peers[i], &options);
+        must(pool_adopt_peer(&worker->pool, &worker->peers[i]) == WEIR_OK);
     }
 }
 
@@ -307,14 +308,16 @@ static void open_worker(struct worker *worker)
         .stats = &worker->stats,
         .seed = 1,
     };
-    make_peers(worker);
     must(loop_init(&worker->loop, &loop_options) == WEIR_OK);
     socket_streams_init(&worker->streams, &worker->loop);
     pool_init(&worker->pool, &options);
+    make_peers(worker);
 }
 
 static void close_worker(struct worker *worker)
 {
+    for (unsigned i = 0; i < worker->bench->keys; i++)
+        pool_drain_peer(&worker->pool, &worker->peers[i]);
     pool_fini(&worker->pool);
     socket_streams_fini(&worker->streams);
     loop_fini(&worker->loop);

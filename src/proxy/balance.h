@@ -27,13 +27,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
-struct pool_key;
-
 /* One address of a server. */
 struct balance_server {
     struct peer *peer;
-    struct pool_key *key; /* the peer's; held */
-    unsigned number;      /* of its server: index in upstream_options.servers */
+    unsigned number; /* of its server: index in upstream_options.servers */
     unsigned weight;
     bool unwell; /* it fails its health checks */
     int64_t credit;

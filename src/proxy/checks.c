@@ -30,7 +30,6 @@ struct check {
     struct checks *checks;
     unsigned upstream, server;
     struct peer *peer;
-    struct pool_key *key;
     struct health health;
     struct timer again, patience;
     struct co *co;   /* while it is under way */
@@ -147,7 +146,7 @@ static void note(struct check *check, enum weir_err err, unsigned status)
 
 static void free_check(struct check *check)
 {
-    servers_close_peer(&check->checks->pool, &check->peer, &check->key);
+    pool_drain_peer(&check->checks->pool, check->peer);
     free(check);
 }
 
@@ -240,7 +239,7 @@ static enum weir_err add(struct checks *checks, unsigned upstream, unsigned turn
     check->upstream = upstream;
     check->server = entry->server;
     check->wanted_now = true;
-    enum weir_err err = servers_open_peer(&checks->pool, &options, &check->peer, &check->key);
+    enum weir_err err = servers_new_peer(&checks->pool, &options, &check->peer);
     if (err) {
         free(check);
         return err;

@@ -65,31 +65,20 @@ static void free_peer(struct peer *peer)
     free(peer);
 }
 
-enum weir_err servers_open_peer(struct pool *pool, const struct peer_options *options,
-                                struct peer **ret_peer, struct pool_key **ret_key)
+enum weir_err servers_new_peer(struct pool *pool, const struct peer_options *options,
+                               struct peer **ret_peer)
 {
     struct peer *peer = malloc(sizeof *peer);
     if (!peer)
         return WEIR_E_NO_MEMORY;
     peer_init(peer, options);
     peer->unused = free_peer;
-    struct pool_key *key = pool_key_of(pool, peer);
-    if (!key) {
+    enum weir_err err = pool_adopt_peer(pool, peer);
+    if (err)
         free(peer);
-        return WEIR_E_NO_MEMORY;
-    }
-    pool_key_hold(key);
-    *ret_peer = peer;
-    *ret_key = key;
-    return WEIR_OK;
-}
-
-void servers_close_peer(struct pool *pool, struct peer **peer, struct pool_key **key)
-{
-    pool_drain_peer(pool, *peer);
-    pool_key_let_go(pool, *key);
-    *peer = NULL;
-    *key = NULL;
+    else
+        *ret_peer = peer;
+    return err;
 }
 
 /* --- All of an upstream ---------------------------------------------------------------------- */
@@ -123,9 +112,9 @@ static enum weir_err add(struct service *service, unsigned upstream,
             .number = entry->server,
             .weight = options->servers[entry->server].weight,
         };
-        TRY(servers_open_peer(&service->pool, &peer_options, &server->peer, &server->key));
+        TRY(servers_new_peer(&service->pool, &peer_options, &server->peer));
         if (peer_options.counts_active)
-            server->active = &gate_of(server->key)->active;
+            server->active = &gate_of(server->peer->known)->active;
     } else {
         LOG_LIMITED(LOG_WARN, "upstream %s: no address of bind_to is of the same kind as %s",
                     options->name, addr_print(&entry->addr, text));
@@ -179,7 +168,7 @@ static void leave(struct service *service, struct balance *left, const struct ba
 {
     for (unsigned i = 0; i < left->count; i++)
         if (!find(other, left->servers[i].number, &left->servers[i].peer->options.addr))
-            servers_close_peer(&service->pool, &left->servers[i].peer, &left->servers[i].key);
+            pool_drain_peer(&service->pool, left->servers[i].peer);
     free_balance(left);
 }
 

@@ -15,7 +15,6 @@
 struct peer;
 struct peer_options;
 struct pool;
-struct pool_key;
 struct service;
 struct service_options;
 struct upstream_part;
@@ -28,13 +27,11 @@ bool servers_peer_options(const struct service_options *service, unsigned upstre
                           const struct addr *addr, unsigned turn, struct peer_options *ret_options);
 
 /*
- * A peer of the heap, which lasts until nobody refers to it, and its key in the pool, held.
- * WEIR_E_NO_MEMORY.
+ * A peer that the pool has adopted, and that lasts until it is drained and nobody refers to it any
+ * more. WEIR_E_NO_MEMORY.
  */
-enum weir_err servers_open_peer(struct pool *pool, const struct peer_options *options,
-                                struct peer **ret_peer, struct pool_key **ret_key);
-/* It is drained: who still has a connection to it, or waits for one, is the pool's to deal with. */
-void servers_close_peer(struct pool *pool, struct peer **peer, struct pool_key **key);
+enum weir_err servers_new_peer(struct pool *pool, const struct peer_options *options,
+                               struct peer **ret_peer);
 
 /* From now on the upstream has these. On WEIR_E_NO_MEMORY it has those it had before. */
 enum weir_err servers_follow(struct service *service, unsigned upstream,

@@ -31,7 +31,7 @@ static void dial_for(struct service *service, struct peer *peer, struct pool_key
 static void warm_server(struct service *service, struct balance_server *server)
 {
     struct warm_notes *notes = &server->warm;
-    struct pool_key *key = server->key;
+    struct pool_key *key = server->peer->known;
     unsigned wanted = server->peer->options.limits.min_idle;
     struct weir_time now = loop_now(service->loop);
     if (wanted == 0 || server->unwell || weir_time_before(now, notes->rests_until))

@@ -37,7 +37,7 @@ static struct pool_key *key_add(struct pool *pool, const struct peer *peer)
 
 struct pool_key *pool_key_of(struct pool *pool, const struct peer *peer)
 {
-    struct pool_key *key = key_find(pool, &peer->key);
+    struct pool_key *key = peer->known ? peer->known : key_find(pool, &peer->key);
     if (!key)
         key = key_add(pool, peer);
     if (key && !peer->drained) {
@@ -90,6 +90,25 @@ static void close_idle_of(const struct peer *peer, struct pool_key *key)
     }
 }
 
+enum weir_err pool_adopt_peer(struct pool *pool, struct peer *peer)
+{
+    must(!peer->known && !peer->drained);
+    peer->known = pool_key_of(pool, peer);
+    if (!peer->known)
+        return WEIR_E_NO_MEMORY;
+    pool_key_hold(peer->known);
+    return WEIR_OK;
+}
+
+/* What adopting it has begun. */
+static void forget_peer(struct pool *pool, struct peer *peer)
+{
+    struct pool_key *key = peer->known;
+    peer->known = NULL;
+    if (key)
+        pool_key_let_go(pool, key);
+}
+
 void pool_drain_peer(struct pool *pool, struct peer *peer)
 {
     struct pool_key *key = key_find(pool, &peer->key);
@@ -107,5 +126,6 @@ void pool_drain_peer(struct pool *pool, struct peer *peer)
         }
         pool_key_let_go(pool, key);
     }
+    forget_peer(pool, peer);
     peer_unref(peer);
 }

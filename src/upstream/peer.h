@@ -44,6 +44,8 @@ struct peer_tcp {
     unsigned receive_buffer;       /* bytes; 0: the kernel's choice */
 };
 
+struct pool_key;
+
 struct peer_options {
     const char *upstream;     /* the name of its group, for logs and metrics; outlives the peer */
     unsigned upstream_number; /* which of its pool's upstream_stats counts it */
@@ -70,6 +72,7 @@ struct peer {
     struct list sibling; /* a ring, without a head, of the peers that one server name stands for,
                             in the order in which they are tried; alone where there is no other */
     struct weir_time held_until; /* connecting failed: others are preferred before that */
+    struct pool_key *known;      /* its key in its pool, which is held; NULL: it was not adopted */
     bool drained;
     unsigned references;
     void (*unused)(struct peer *peer); /* called when it is drained and the last reference goes; may

@@ -97,6 +97,12 @@ void pool_drain(struct pool *pool);
 bool pool_is_quiet(const struct pool *pool);
 
 /*
+ * A peer that stays for a while: its key is known from now on, and kept until it is drained.
+ * WEIR_E_NO_MEMORY.
+ */
+enum weir_err pool_adopt_peer(struct pool *pool, struct peer *peer);
+
+/*
  * A peer is wanted no more: its idle connections are closed at once, those in use when they are
  * released, and who waits for one is told WEIR_E_PEER_DRAINED.
  */

@@ -141,7 +141,7 @@ STAGE_TEST(what_is_gone_is_forgotten_when_nothing_is_left_of_it)
     struct conn *conn = NULL;
     struct ask_story story;
     struct pool *pool = &front.service->pool;
-    CHECK_OK(ask_for_conn(pool, server(1)->key, gone, true, in_ms(5000), &story, &conn));
+    CHECK_OK(ask_for_conn(pool, server(1)->peer->known, gone, true, in_ms(5000), &story, &conn));
     int accepted = raw_accept(&front.servers[1]);
     follow(&a, 1);
     CHECK(gone->drained);
@@ -162,11 +162,12 @@ STAGE_TEST(the_same_address_written_twice_is_two_servers)
     front_start();
     follow(&front.server_options[0].addr, 1);
     CHECK_EQ(2, part()->balance.count);
-    CHECK(server(0)->peer != server(1)->peer && server(0)->key == server(1)->key);
-    struct pool_key *key = server(0)->key;
+    CHECK(server(0)->peer != server(1)->peer && server(0)->peer->known == server(1)->peer->known);
+    struct pool_key *key = server(0)->peer->known;
     name_addrs();
     follow(&a, 1);
-    CHECK(server(0)->key == key && key_find(&front.service->pool, &server(0)->peer->key) == key);
+    CHECK(server(0)->peer->known == key &&
+          key_find(&front.service->pool, &server(0)->peer->key) == key);
     end();
 }
 
