@@ -9,11 +9,13 @@ sanitizer or a broken invariant; every origin must have seen nothing but well-fo
 """
 
 import contextlib
+import threading
 
 import pytest
 
 import servers
 from client import Client
+from crowd import Crowd
 from nameserver import NameServer
 from origin import Origin
 from weir import Weir, one_upstream
@@ -79,6 +81,29 @@ def connect(weir):
     yield make
     for client in made:
         client.close()
+
+
+@pytest.fixture
+def gated(origin):
+    """An event; the origin answers /hold only when it is set."""
+    go = threading.Event()
+    origin.paths["/hold"] = lambda exchange: (exchange.hold(go), exchange.respond())
+    yield go
+    go.set()
+
+
+@pytest.fixture
+def crowd():
+    """Many clients at once: crowd(proxy).come()."""
+    crowds = []
+
+    def gather(proxy):
+        crowds.append(Crowd(proxy))
+        return crowds[-1]
+
+    yield gather
+    for each in crowds:
+        each.close()
 
 
 @pytest.fixture

@@ -1,72 +1,15 @@
 # SPDX-License-Identifier: MIT
 """max_connections and its queue: first come, first served, over all workers; nobody is lost."""
 
-import threading
 import time
 
 import pytest
 
-from client import Client, request
+from crowd import check_books, limited, waiting
 from waiting import wait_until
 from weir import one_upstream
 
 every_count_of_workers = pytest.mark.parametrize("threads", [1, 4])
-
-
-def limited(origin, threads, maximum=4, size=1024, timeout="20s", **upstream):
-    return one_upstream(origin.address, threads=threads, upstream={
-        "max_connections": maximum, "queue": {"size": size, "timeout": timeout}, **upstream})
-
-
-def waiting(proxy):
-    return proxy.metric("weir_pool_waiting_requests")
-
-
-@pytest.fixture
-def gated(origin):
-    """An origin that answers /hold only when the gate is opened."""
-    go = threading.Event()
-    origin.paths["/hold"] = lambda exchange: (exchange.hold(go), exchange.respond())
-    yield go
-    go.set()
-
-
-class Crowd:
-    """Clients that have sent a request and wait for its response."""
-
-    def __init__(self, proxy):
-        self.proxy = proxy
-        self.clients = []
-
-    def come(self, target="/hold"):
-        client = Client(self.proxy)
-        client.send(request(target=target))
-        self.clients.append(client)
-        return client
-
-    def close(self):
-        for client in self.clients:
-            client.close()
-
-
-@pytest.fixture
-def crowd():
-    crowds = []
-
-    def gather(proxy):
-        crowds.append(Crowd(proxy))
-        return crowds[-1]
-    yield gather
-    for each in crowds:
-        each.close()
-
-
-def check_books(proxy):
-    wait_until(lambda: proxy.metric("weir_pool_in_use_connections") == 0)
-    assert waiting(proxy) == 0
-    opened = proxy.metric("weir_upstream_connections_opened_total")
-    closed = proxy.metric("weir_upstream_connections_closed_total")
-    assert opened - closed == proxy.metric("weir_pool_idle_connections")
 
 
 @every_count_of_workers
