@@ -18,7 +18,7 @@ import time
 
 import sockets
 from framing import Cut, Reader
-from waiting import PATIENCE
+from waiting import PATIENCE, wait_until
 
 
 class Stopped(Exception):
@@ -193,7 +193,11 @@ class Connection:
 
 
 class Origin:
-    """Listens at once. `address` as in a configuration; `close()` ends everything."""
+    """Listens at once. `address` as in a configuration; `close()` ends everything.
+
+    While its door is closed, who connects is neither let in nor refused. He gets in when the door
+    is open again and TCP tries once more, a second after the first time.
+    """
 
     def __init__(self, address="127.0.0.1:0", send_buffer=None, receive_buffer=None):
         self.listener, self.address = sockets.listen(address)
@@ -209,21 +213,47 @@ class Origin:
         self.exchanges = []
         self.errors = []
         self.stopping = threading.Event()
+        self.door = threading.Event()
+        self.door.set()
+        self.at_door = threading.Event()
+        self.fillers, self.filler_names = [], set()
         self.thread = threading.Thread(target=self.accept, daemon=True)
         self.thread.start()
 
     def accept(self):
         while not self.stopping.is_set():
             try:
-                sock = self.listener.accept()[0]
+                sock, peer = self.listener.accept()
             except OSError:
                 return
+            if not self.door.is_set():
+                self.at_door.set()
+                self.door.wait()
+            if peer in self.filler_names:
+                sock.close()
+                continue
             if sock.family == socket.AF_INET:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(60 * PATIENCE)
             connection = Connection(self, len(self.connections) + 1, sock)
             self.connections.append(connection)
             connection.thread.start()
+
+    def close_door(self):
+        self.listener.listen(0)
+        self.at_door.clear()
+        self.door.clear()
+        first = sockets.connect(self.address)  # the accepting thread stands there with it
+        wait_until(self.at_door.is_set)
+        self.fillers = [first, *sockets.fill(self.address)]
+        self.filler_names = {filler.getsockname() for filler in self.fillers}
+
+    def open_door(self):
+        for filler in self.fillers:
+            filler.close()
+        if not self.door.is_set():
+            self.listener.listen(512)
+        self.door.set()
 
     def behaviour(self, exchange):
         place = exchange.connection.number, exchange.ordinal
@@ -245,6 +275,7 @@ class Origin:
 
     def close(self):
         self.stopping.set()
+        self.open_door()
         for sock in [self.listener] + [connection.sock for connection in self.connections]:
             try:
                 sock.shutdown(socket.SHUT_RDWR)

@@ -85,17 +85,22 @@ def close_with_reset(sock):
     sock.close()
 
 
+def fill(address):
+    """Take all places in the queue of a listener without backlog that accepts nothing; the sockets
+    that do so."""
+    fillers = [socket.socket() for _ in range(8)]
+    for filler in fillers:
+        filler.setblocking(False)
+        filler.connect_ex(_split(address)[1])
+    return fillers
+
+
 class BlackHole:
     """An address where connecting neither succeeds nor fails: a listener whose queue is full."""
 
     def __init__(self, host="127.0.0.1"):
         self.listener, self.address = listen(f"{host}:0", backlog=0)
-        self.fillers = []
-        for _ in range(8):
-            filler = socket.socket()
-            filler.setblocking(False)
-            filler.connect_ex(_split(self.address)[1])
-            self.fillers.append(filler)
+        self.fillers = fill(self.address)
 
     def close(self):
         for sock in self.fillers + [self.listener]:

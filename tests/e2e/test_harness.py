@@ -119,6 +119,14 @@ def test_connecting_to_a_black_hole_takes_for_ever():
     hole.close()
 
 
+def test_nobody_gets_in_at_a_closed_door(origin):
+    origin.close_door()
+    with pytest.raises(TimeoutError):
+        sockets.connect(origin.address, timeout=0.3)
+    origin.open_door()
+    assert get_once(origin.address).connection == 1
+
+
 def test_metrics_are_read_strictly():
     metrics = Metrics('# TYPE a counter\na{x="1",y="q\\"uo"} 2\na{x="2",y=""} 3\n')
     assert metrics.value("a") == 5 and metrics.value("a", x="1") == 2
