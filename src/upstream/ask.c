@@ -169,17 +169,22 @@ void ask_answer(struct ask *ask, enum ask_answer answer)
     loop_post(ask->pool->loop, &ask->mail);
 }
 
-WEIR_SUSPENDS static void wait_until(struct ask *ask, struct weir_time deadline, enum weir_err late)
+static void give_up(struct ask *ask, enum weir_err err)
 {
-    enum weir_err err = co_wait(deadline);
-    if (ask_is_settled(ask) || err == WEIR_OK)
-        return;
-    if (err == WEIR_E_TIMEOUT)
-        err = late;
-    if (!err)
-        return;
     ask_fail(ask, err);
     ask->result = err == WEIR_E_CANCELED ? WAIT_CANCELED : WAIT_TIMEOUT;
+}
+
+/* True when the time is over and nothing has come. */
+WEIR_SUSPENDS static bool waits_in_vain(struct ask *ask, struct weir_time until)
+{
+    enum weir_err err = co_wait(until);
+    if (ask_is_settled(ask) || err == WEIR_OK)
+        return false;
+    if (err == WEIR_E_TIMEOUT)
+        return true;
+    give_up(ask, err);
+    return false;
 }
 
 /* Other workers first: theirs are there already. */
@@ -190,7 +195,7 @@ WEIR_SUSPENDS static void ask_others(struct ask *ask)
     struct weir_time patience = loop_deadline(ask->pool->loop, PATIENCE);
     while (!ask_is_settled(ask) && ask->errand &&
            weir_time_before(loop_now(ask->pool->loop), patience))
-        wait_until(ask, patience, WEIR_OK);
+        (void)waits_in_vain(ask, patience);
 }
 
 static bool is_limited(const struct ask *ask)
@@ -226,22 +231,35 @@ static void enter_gate(struct ask *ask)
         errand_evict_other(ask->pool, ask->key);
 }
 
-static struct weir_time deadline_of(const struct ask *ask, struct weir_time deadline)
+/* The end of the queue's time, counted from then. */
+static struct weir_time queue_end(const struct ask *ask, struct weir_time from)
 {
-    struct weir_time queue_end =
-        weir_time_after(ask->asked, ask->peer->options.limits.queue_timeout);
-    return ask->queued && is_limited(ask) ? weir_time_min(queue_end, deadline) : deadline;
+    struct weir_span timeout = ask->peer->options.limits.queue_timeout;
+    return is_limited(ask) ? weir_time_after(from, timeout) : WEIR_NEVER;
 }
 
-WEIR_SUSPENDS static void wait_once(struct ask *ask, struct weir_time deadline)
+/*
+ * The queue's time counts where max_connections is reached. Who stands there for a dial alone waits
+ * on, and looks again after as long, since others may reach it meanwhile.
+ */
+WEIR_SUSPENDS static void wait_for_any(struct ask *ask, struct weir_time deadline)
 {
-    if (!weir_time_before(ask->slow, deadline)) {
-        wait_until(ask, deadline, ask->queued ? WEIR_E_QUEUE_TIMEOUT : WEIR_E_CONNECT_TIMEOUT);
-        return;
+    struct weir_time end = weir_time_min(queue_end(ask, ask->asked), deadline);
+    while (!ask_is_settled(ask)) {
+        if (!waits_in_vain(ask, weir_time_min(ask->slow, end)))
+            continue;
+        struct weir_time now = loop_now(ask->pool->loop);
+        if (weir_time_before(now, end))
+            add_company(ask);
+        else if (ask->queued && limit_is_reached(ask))
+            give_up(ask, WEIR_E_QUEUE_TIMEOUT);
+        else if (!weir_time_before(now, deadline))
+            give_up(ask, WEIR_E_CONNECT_TIMEOUT);
+        else if (ask->queued)
+            end = weir_time_min(queue_end(ask, weir_time_after(now, PATIENCE)), deadline);
+        else
+            end = deadline;
     }
-    wait_until(ask, ask->slow, WEIR_OK);
-    if (!ask_is_settled(ask) && !weir_time_before(loop_now(ask->pool->loop), ask->slow))
-        add_company(ask);
 }
 
 static struct ask *new_ask(struct pool *pool, struct pool_key *key, struct peer *peer,
@@ -299,8 +317,7 @@ enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer 
     ask_others(ask);
     if (!ask_is_settled(ask))
         enter_gate(ask);
-    while (!ask_is_settled(ask))
-        wait_once(ask, deadline_of(ask, deadline));
+    wait_for_any(ask, deadline);
     enum weir_err err = ask->err;
     if (!err)
         *ret_conn = ask->conn;
