@@ -239,6 +239,10 @@ class Origin:
             self.connections.append(connection)
             connection.thread.start()
 
+    def stop_listening(self):
+        """Who connects from now on is refused; what is connected stays."""
+        self.listener.shutdown(socket.SHUT_RDWR)
+
     def close_door(self):
         self.listener.listen(0)
         self.at_door.clear()
