@@ -7,12 +7,14 @@ WEIR_STALE_COUNT sets how many requests the long runs make (the acceptance run: 
 import os
 import random
 import threading
+import time
 
 import pytest
 
 from client import request
 from origin import answer
 from waiting import wait_until
+from weir import one_upstream
 
 COUNT = int(os.environ.get("WEIR_STALE_COUNT", "2000"))
 POISON = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON"
@@ -144,3 +146,90 @@ def test_connection_that_ends_together_with_the_next_request(origin, proxy, conn
         proxy.go_on()
     response = client.receive()
     assert (response.status, response.connection) == (200, 2)
+
+
+# --- What is left over from the rest ---
+
+
+@pytest.mark.parametrize("how", ["fin", "reset", "bytes"])
+@pytest.mark.parametrize("first", ["end", "request"])
+def test_ends_at_rest_do_not_hit_the_requests_that_come_with_them(origin, proxy, connect, how,
+                                                                  first):
+    """After nginx's memcached_keepalive_stale.t. Of eight idle connections four end while eight
+    requests come, all within one turn of the loop: the descriptors of the dead are given to new
+    ones while there may be events for them. Every second request could not be sent twice."""
+    end = threading.Event()
+    ended = threading.Semaphore(0)
+    go = threading.Event()
+
+    def hold_and_end(exchange):
+        exchange.hold(go)
+        exchange.respond()
+        if exchange.connection.number % 2:
+            return
+        exchange.hold(end)
+        {"fin": lambda: exchange.connection.sock.shutdown(1), "reset": exchange.reset,
+         "bytes": lambda: exchange.send(POISON)}[how]()
+        ended.release()
+
+    def end_them():
+        end.set()
+        for _ in range(4):
+            assert ended.acquire(timeout=5)
+
+    origin.paths["/hold"] = hold_and_end
+    clients = [connect(proxy) for _ in range(8)]
+    for number, client in enumerate(clients):
+        client.send(request(target="/hold"))
+        wait_until(lambda number=number: len(origin.exchanges) == number + 1)
+    go.set()
+    assert [client.receive().status for client in clients] == [200] * 8
+    proxy.wait_idle(8)
+    proxy.stand_still()
+    try:
+        if first == "end":
+            end_them()
+        for number, client in enumerate(clients):
+            client.send(request("POST", f"/{number}", body=b"x") if number % 2
+                        else request(target=f"/{number}"))
+        end_them() if first == "request" else None
+    finally:
+        proxy.go_on()
+    for number, client in enumerate(clients):
+        method = b"POST" if number % 2 else b"GET"
+        response = client.receive()
+        assert (response.status, response.body) == (200, b"%s /%d\n" % (method, number))
+    proxy.wait_idle(8)
+    assert sum(proxy.closed().values()) == 4
+
+
+def test_the_timer_of_the_rest_does_not_end_the_request_that_follows(origin, weir, gated, connect):
+    """On a connection that was idle, a request takes longer than it might have rested on."""
+    proxy = weir(one_upstream(origin.address, upstream={"idle_timeout": "400ms"}))
+    client = connect(proxy)
+    client.get()
+    client.send(request(target="/hold"))
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 0.5)
+    gated.set()
+    response = client.receive()
+    assert (response.status, response.connection, response.ordinal) == (200, 1, 2)
+    assert (client.get().connection, proxy.closed()) == (1, {})
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_request_that_comes_together_with_the_timer_of_the_rest(origin, weir, connect, method):
+    """The idle time is over while weir stands still, and a request lies there when it goes on."""
+    proxy = weir(one_upstream(origin.address, upstream={"idle_timeout": "150ms"}))
+    client = connect(proxy)
+    client.get()
+    began = time.monotonic()
+    proxy.stand_still()
+    try:
+        client.send(request(method, "/next", body=b"x" if method == "POST" else None))
+        wait_until(lambda: time.monotonic() - began > 0.2)
+    finally:
+        proxy.go_on()
+    response = client.receive()
+    assert (response.status, response.connection, response.ordinal) == (200, 2, 1)
+    assert proxy.closed() == {"idle_timeout": 1}
