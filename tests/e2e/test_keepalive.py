@@ -116,6 +116,64 @@ def test_max_requests_per_connection(weir, origin, connect, limit):
     wait_equal(proxy.not_kept, {"max_requests": 6 // limit})
 
 
+def test_max_connection_age_does_not_cut_a_request(weir, origin, gated, connect):
+    """The connection is retired when its response has been read, whole."""
+    proxy = weir(one_upstream(origin.address, upstream={"max_connection_age": "100ms"}))
+    client = connect(proxy)
+    client.send(request(target="/hold"))
+    began = time.monotonic()
+    wait_until(lambda: time.monotonic() - began > 0.2)
+    gated.set()
+    assert client.receive().body == b"GET /hold\n"
+    assert client.get().connection == 2
+    assert proxy.not_kept() == proxy.closed() == {"max_age": 1}
+
+
+def test_max_connection_age_ends_an_idle_connection(weir, origin, connect):
+    """Long before idle_timeout, and without a request that would see it."""
+    proxy = weir(one_upstream(origin.address, upstream={"max_connection_age": "300ms"}))
+    connect(proxy).get()
+    began = time.monotonic()
+    wait_until(lambda: origin.connections[0].ended)
+    assert 0.2 < time.monotonic() - began < 2 * PATIENCE
+    assert (proxy.closed(), proxy.not_kept()) == ({"max_age": 1}, {})
+    assert connect(proxy).get().connection == 2
+
+
+def test_use_does_not_prolong_max_connection_age(weir, origin, connect):
+    proxy = weir(one_upstream(origin.address, upstream={"max_connection_age": "200ms"}))
+    client = connect(proxy)
+    began = time.monotonic()
+    while client.get().connection == 1:
+        assert time.monotonic() - began < 2 * PATIENCE
+    assert time.monotonic() - began > 0.17
+    wait_equal(proxy.closed, {"max_age": 1})
+
+
+@pytest.mark.parametrize("family", ["tcp", "unix"])
+def test_server_that_closes_sooner_than_weir_would(weir, origins, connect, tmp_path, family):
+    """h2o's case of disconnected keepalive: at once, after the server's close, and once more."""
+    origin = origins(f"unix:{tmp_path}/origin" if family == "unix" else "127.0.0.1:0")
+    close = {number: threading.Event() for number in (1, 2, 3)}
+
+    def respond(exchange):
+        exchange.respond()
+        if exchange.ordinal == 2:
+            exchange.hold(close[exchange.connection.number])
+            exchange.fin()
+
+    origin.default = respond
+    proxy = weir(one_upstream(origin.address))
+    for number in close:
+        for ordinal in (1, 2):
+            response = connect(proxy).request("POST", body=b"hello")
+            assert (response.status, response.connection, response.ordinal) == (
+                200, number, ordinal)
+        close[number].set()
+        wait_equal(proxy.closed, {"peer_closed": number})
+    assert proxy.metric("weir_retries_total") == 0
+
+
 def open_together(origin, proxy, connect, count):
     """Hold so many requests at once on connections 1..count; a function that ends one of them."""
     go = [threading.Event() for _ in range(count)]

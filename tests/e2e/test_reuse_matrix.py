@@ -90,6 +90,18 @@ def test_kept_open(try_it, proxy, name):
 
 
 @every_framing
+def test_kept_though_it_came_byte_by_byte(try_it, proxy, name):
+    framing = FRAMINGS[name]
+    wire = framing.head + framing.wire
+    behaviour = answer(wire[:1], label=False, pieces=[wire[at:at + 1]
+                                                      for at in range(1, len(wire))])
+    first, second = try_it(framing.method, behaviour)
+    assert (first.body, first.complete) == (framing.body, True)
+    assert (second.connection, second.ordinal) == (1, 2)
+    assert proxy.not_kept() == {}
+
+
+@every_framing
 def test_fin_behind_the_response(origin, proxy, connect, name):
     """Whether the end is seen at release or while idle, it is a close by the server."""
     framing = FRAMINGS[name]
@@ -133,6 +145,23 @@ def test_bytes_behind_the_response(try_it, proxy, name):
     proxy.wait_metric(1, "weir_pool_unexpected_data_total", place="release")
 
 
+def test_many_bytes_behind_the_response(try_it, proxy):
+    """More than a buffer holds, and the end of the body within one."""
+    body = bytes(range(250)) * 400
+    first, second = try_it("GET", answer(OK + b"Content-Length: 80000\r\n\r\n" + body))
+    assert (first.body, first.complete) == (body[:80000], True)
+    assert (second.connection, second.body) == (2, b"GET /second\n")
+    check_not_kept(proxy, "excess_body")
+
+
+def test_a_body_where_there_must_be_none(try_it, proxy):
+    """A server that sends its body in answer to HEAD, too."""
+    first, second = try_it("HEAD", answer(OK + b"Content-Length: 5\r\n\r\n" + b"hello"))
+    assert (first.get("content-length"), first.body) == ("5", b"")
+    assert (second.connection, second.body) == (2, b"GET /second\n")
+    check_not_kept(proxy, "excess_body")
+
+
 @with_body
 def test_fin_within_the_response(try_it, origin, proxy, name):
     framing = FRAMINGS[name]
@@ -141,6 +170,15 @@ def test_fin_within_the_response(try_it, origin, proxy, name):
     assert framing.body.startswith(first.body)
     assert second.connection == 2
     assert origin.targets == ["/first", "/second"], "a response that has begun is not replayed"
+    check_not_kept(proxy, "response_incomplete")
+
+
+@pytest.mark.parametrize("fields", [b"Content-Length: 5\r\n", TE])
+def test_fin_right_behind_the_head(try_it, proxy, fields):
+    """As the end comes in time or not, the client is told 502, or gets a head and a cut body."""
+    first, second = try_it("GET", answer(OK + fields + b"\r\n", "fin"))
+    assert (first.status == 502 and first.error) or (first.status == 200 and not first.complete)
+    assert second.connection == 2
     check_not_kept(proxy, "response_incomplete")
 
 

@@ -46,6 +46,25 @@ def test_bind_to_of_an_upstream_comes_first(weir, origin, parallel):
     assert parallel(proxy, 2) == ["127.0.0.9"] * 2
 
 
+def test_upstreams_that_connect_from_elsewhere_share_nothing(weir, origin, connect):
+    """nginx's proxy_bind: the source address is a part of the key, since servers may go by it."""
+    config = one_upstream(origin.address, upstream={"bind_to": ["127.0.0.2"]})
+    service = config["services"][0]
+    for name, address in (("other", ["127.0.0.3"]), ("same", ["127.0.0.2"]), ("any", None)):
+        service["upstreams"][name] = {"servers": [origin.address]}
+        if address:
+            service["upstreams"][name]["bind_to"] = address
+        service["routes"].insert(0, {"path": f"/{name}", "upstream": name})
+    proxy = weir(config)
+    for _ in range(3):
+        for target in ("/", "/other", "/same", "/any"):
+            assert connect(proxy).get(target).status == 200
+            proxy.wait_metric(0, "weir_pool_in_use_connections")
+    assert sources(origin) == ["127.0.0.2", "127.0.0.3", "127.0.0.1"]
+    targets = [[e.target for e in c.exchanges] for c in origin.connections]
+    assert targets == [["/", "/same"] * 3, ["/other"] * 3, ["/any"] * 3]
+
+
 def test_an_address_of_the_other_family_is_told(weir, origin, tmp_path):
     from weir import NotReady
     with pytest.raises(NotReady, match=r"weir.yaml:\d+:\d+: error: not an IPv4 address"):
