@@ -2,41 +2,61 @@
 #include "proxy/balance.h"
 
 #include "base/check.h"
+#include "upstream/pool.h"
 
 /* How willingly a server is chosen, the lower the better. */
-enum rank { RANK_READY, RANK_HELD, RANK_TRIED, RANK_UNWELL };
+enum rank { RANK_READY, RANK_FULL, RANK_HELD, RANK_TRIED, RANK_UNWELL };
 
-static enum rank rank_of(const struct balance_server *server, struct weir_time now,
-                         uint64_t request)
+/* One pick: for whom, and who may be picked. */
+struct choice {
+    struct weir_time now;
+    const struct balance_tried *tried;
+    uint64_t hash;
+    enum rank rank;
+};
+
+static bool was_tried(const struct balance_tried *tried, const struct peer *peer)
+{
+    for (unsigned i = 0; i < tried->count && i < BALANCE_TRIED_MAX; i++)
+        if (tried->peers[i] == peer)
+            return true;
+    return false;
+}
+
+/* A request would stand in its queue. */
+static bool is_full(const struct peer *peer)
+{
+    unsigned most = peer->options.limits.max_connections;
+    return most > 0 && census_is_full(peer->known->census, most);
+}
+
+static enum rank rank_of(const struct choice *choice, const struct balance_server *server)
 {
     if (server->unwell)
         return RANK_UNWELL;
-    if (server->tried_by == request)
+    if (was_tried(choice->tried, server->peer))
         return RANK_TRIED;
-    return peer_is_held(server->peer, now) ? RANK_HELD : RANK_READY;
+    if (peer_is_held(server->peer, choice->now))
+        return RANK_HELD;
+    return is_full(server->peer) ? RANK_FULL : RANK_READY;
 }
 
-static enum rank best_rank(const struct balance *balance, struct weir_time now, uint64_t request)
+/* What other workers do may change ranks at any time, so each is looked at once a pick. */
+static enum rank note_ranks(struct balance *balance, const struct choice *choice)
 {
     enum rank best = RANK_UNWELL;
     for (unsigned i = 0; i < balance->count; i++) {
-        enum rank rank = rank_of(&balance->servers[i], now, request);
+        enum rank rank = rank_of(choice, &balance->servers[i]);
+        balance->servers[i].rank = rank;
         if (rank < best)
             best = rank;
     }
     return best;
 }
 
-/* Who may be picked, for one pick. */
-struct choice {
-    struct weir_time now;
-    uint64_t request, hash;
-    enum rank rank;
-};
-
 static bool may_have(const struct choice *choice, const struct balance_server *server)
 {
-    return rank_of(server, choice->now, choice->request) == choice->rank;
+    return server->rank == choice->rank;
 }
 
 /* Sessions for each unit of weight, in a scale that keeps fractions; this request included. */
@@ -140,14 +160,15 @@ static struct balance_server *pick(struct balance *balance, const struct choice 
     }
 }
 
-struct balance_server *balance_pick(struct balance *balance, struct weir_time now, uint64_t request,
-                                    uint64_t hash)
+struct balance_server *balance_pick(struct balance *balance, struct weir_time now,
+                                    struct balance_tried *tried, uint64_t hash)
 {
-    struct choice choice = {now, request, hash, best_rank(balance, now, request)};
+    struct choice choice = {.now = now, .tried = tried, .hash = hash};
+    choice.rank = note_ranks(balance, &choice);
     if (choice.rank == RANK_UNWELL)
         return NULL;
     struct balance_server *picked = pick(balance, &choice);
     must(picked);
-    picked->tried_by = request;
+    tried->peers[tried->count++ % BALANCE_TRIED_MAX] = picked->peer;
     return picked;
 }

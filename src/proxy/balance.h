@@ -13,8 +13,9 @@
  *   consistent hash    the one that the request's hash finds on a ring, and the next one on it when
  *                      that is left out
  *
- * A server that could not be connected to is left out for a while, unless all are; one that fails
- * its health checks is left out until it passes them.
+ * A server where a request would have to wait, since max_connections is reached, comes behind one
+ * that has room. One that could not be connected to is left out for a while, unless all are; one
+ * that fails its health checks is left out until it passes them.
  */
 
 #include "base/rand.h"
@@ -34,8 +35,8 @@ struct balance_server {
     unsigned weight;
     bool unwell; /* it fails its health checks */
     int64_t credit;
+    unsigned rank;                  /* of the present pick */
     const _Atomic unsigned *active; /* sessions with it, of all workers; NULL: not counted */
-    uint64_t tried_by;              /* the pick that chose it last: see balance_pick() */
     struct warm_notes warm;
 };
 
@@ -47,12 +48,19 @@ struct balance {
     struct rand rand;
 };
 
+/* Whom one request was given: at first nobody, {0}. So many are remembered, the last ones. */
+enum { BALANCE_TRIED_MAX = 16 };
+
+struct balance_tried {
+    const struct peer *peers[BALANCE_TRIED_MAX]; /* to compare, no more: they may be gone */
+    unsigned count;
+};
+
 /*
- * `request` is a number that is new for each request and the same for its further tries: servers
- * that it was given already come last. `hash` is what a consistent hash goes by. NULL: there is no
- * server, or all fail their health checks.
+ * Picks, and notes it in `tried`: whom the request was given already come last. `hash` is what a
+ * consistent hash goes by. NULL: there is no server, or all fail their health checks.
  */
-struct balance_server *balance_pick(struct balance *balance, struct weir_time now, uint64_t request,
-                                    uint64_t hash);
+struct balance_server *balance_pick(struct balance *balance, struct weir_time now,
+                                    struct balance_tried *tried, uint64_t hash);
 
 #endif

@@ -35,7 +35,8 @@ struct serving {
     struct replay replay;
     struct upload upload;
     struct session_story story;
-    uint64_t number, hash; /* for balance_pick() */
+    struct balance_tried tried;
+    uint64_t hash; /* for balance_pick() */
     unsigned attempts, connect_retries;
     enum weir_err retried; /* why it was tried again the last time */
     enum keep not_kept;
@@ -118,7 +119,7 @@ WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connect
 static enum weir_err pick_server(struct serving *serving)
 {
     struct balance_server *picked =
-        balance_pick(&serving->upstream->balance, loop_now(serving->service->loop), serving->number,
+        balance_pick(&serving->upstream->balance, loop_now(serving->service->loop), &serving->tried,
                      serving->hash);
     if (!picked)
         return WEIR_E_UNAVAILABLE;
@@ -363,7 +364,6 @@ void serve(void *owner, struct exchange *exchange)
 {
     struct serving serving = {.service = owner, .exchange = exchange};
     arena_init(&serving.kept, &serving.service->loop->arenas, 0);
-    serving.number = ++serving.service->next_request;
     upload_init(&serving.upload, exchange, NULL, NULL);
     enum weir_err err = serve_request(&serving);
     if (err == WEIR_E_CANCELED)

@@ -72,7 +72,6 @@ struct service {
     struct service_stats stats;
     access_log_fn *log;
     void *log_owner;
-    uint64_t next_request; /* numbers for balance_pick() */
 };
 
 /* Makes this worker's part; the options must outlive it. WEIR_E_NO_MEMORY. */

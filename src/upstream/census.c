@@ -46,6 +46,15 @@ int census_most(const struct census *census, unsigned self)
     return found;
 }
 
+bool census_is_full(const struct census *census, unsigned connections_max)
+{
+    struct gate *gate = census->gate;
+    if (gate_has_waiting(gate))
+        return true;
+    return atomic_load_explicit(&gate->connections, memory_order_relaxed) >= connections_max &&
+           census_most(census, census->worker_count) < 0;
+}
+
 static void publish_and_unlock(struct census *census, struct weir_time now)
 {
     const struct learn *learn = &census->learn;

@@ -60,6 +60,9 @@ static inline void census_set(struct census *census, unsigned worker, unsigned i
 /* The worker with the most, other than `self`; -1: nobody else has any. */
 int census_most(const struct census *census, unsigned self);
 
+/* Whether who comes now would have to wait: the limit is reached, and nothing of this key rests. */
+bool census_is_full(const struct census *census, unsigned connections_max);
+
 /* What was seen of the peer, for the learner. From any worker. */
 void census_closed(struct census *census, struct weir_time now, struct weir_span idle_age,
                    uint64_t requests);

@@ -30,10 +30,11 @@ struct gate {
     unsigned references;  /* both under the lock of the commons */
     struct list censuses; /* of the keys with this address */
     pthread_mutex_t lock;
-    unsigned connections, dials; /* connections: idle, in use and being dialled */
-    struct list asks;            /* who waits, oldest first */
-    _Atomic unsigned waiting;    /* how many; may be read without the lock */
-    _Atomic unsigned active;     /* sessions now; counted where balancing asks for it */
+    _Atomic unsigned connections; /* idle, in use and being dialled; may be read without the lock */
+    unsigned dials;
+    struct list asks;         /* who waits, oldest first */
+    _Atomic unsigned waiting; /* how many; may be read without the lock */
+    _Atomic unsigned active;  /* sessions now; counted where balancing asks for it */
 };
 
 /* NULL when memory is out. */

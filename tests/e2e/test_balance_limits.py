@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """max_connections with each way of balancing: after nginx's upstream_max_conns.t.
 
-The limit is each server's. Who is sent to a full server waits in its queue; if that is full as
-well, the next server gets him.
+The limit is each server's. Nobody is sent to a full server while another one has room; when all are
+full he waits in the queue of one, and if that is full as well, the next server gets him.
 """
 
 import threading
@@ -94,15 +94,28 @@ def test_what_is_passed_on_from_a_dead_server_is_counted(weir, two, crowd, balan
     check_books(proxy)
 
 
-def test_least_connections_keeps_clear_of_the_full_server(weir, two, crowd):
-    """Nobody waits while another server has room."""
+@every_balance
+def test_nobody_waits_while_another_server_has_room(weir, two, crowd, balance):
+    """Not even where a hash would have it so."""
     origins, go = two
-    proxy = weir(limited(addresses(origins), 2, balance="least_connections"))
+    proxy = weir(limited(addresses(origins), 2, balance=balance))
     clients = crowd(proxy)
     for number in range(4):
-        clients.come(f"/{number}")
+        clients.come("/same")
         wait_until(lambda number=number: sum(held(origins)) == number + 1)
     assert held(origins) == [2, 2]
     go.set()
     assert [client.receive().status for client in clients.clients] == [200] * 4
     assert waits(proxy) == {"dialled": 4}
+
+
+def test_each_goes_on_at_the_other_server(weir, origin, crowd):
+    """Tries that overlap: whom a request tried is its own affair."""
+    hole = sockets.BlackHole()
+    proxy = weir(one_upstream(hole.address, origin.address, upstream={
+        "fail_timeout": "0", "connection_timeout": "200ms", "retry": {"budget": "100%"}}))
+    clients = crowd(proxy)
+    for number in range(8):
+        clients.come(f"/{number}")
+    assert [client.receive().status for client in clients.clients] == [200] * 8
+    hole.close()

@@ -124,19 +124,28 @@ def test_those_that_wait_for_a_server_that_dies_are_told(weir, origin, dying, qu
 
 
 @every_count_of_workers
-def test_those_that_wait_for_a_server_that_dies_go_to_another(weir, origins, origin, dying, queued,
+def test_those_that_wait_for_a_server_that_dies_go_to_another(weir, origins, origin, dying, crowd,
                                                              threads):
-    """Which has one connection for them all, too."""
-    other = origins()
+    """Which is full as well, and has one connection for them all."""
+    other, go = origins(), threading.Event()
+    other.paths["/hold"] = lambda exchange: (exchange.hold(go), exchange.respond())
     config = limited(origin, threads, maximum=1, timeout="60s", total_connection_timeout="60s",
                      retry={"budget": "100%"})
     config["services"][0]["upstreams"]["web"]["servers"] = [
         {"address": origin.address, "weight": 1000}, other.address]
     proxy = weir(config)
-    clients = queued(proxy, 6)
+    clients = crowd(proxy)
+    for server in (origin, other):
+        clients.come()
+        wait_until(lambda server=server: server.targets == ["/hold"])
+    for number in range(6):
+        clients.come(f"/{number}")
+        wait_equal(lambda: waiting(proxy), number + 1)
     dying.set()
-    assert [client.receive().status for client in clients] == [502] + [200] * 6
-    assert sorted(other.targets) == [f"/{number}" for number in range(6)]
+    assert clients.clients[0].receive().status == 502
+    go.set()
+    assert [client.receive().status for client in clients.clients[1:]] == [200] * 7
+    assert sorted(other.targets) == [f"/{number}" for number in range(6)] + ["/hold"]
     assert len(other.connections) == 1
     check_books(proxy)
 

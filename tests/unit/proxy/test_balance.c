@@ -10,7 +10,7 @@ enum { SERVERS_MAX = 4 };
 static struct balance_server servers[SERVERS_MAX];
 static struct peer peers[SERVERS_MAX];
 static struct balance balance;
-static uint64_t request;
+static struct balance_tried tried;
 static const struct weir_time now = {1000};
 
 static void set_weights(unsigned count, const unsigned *weights)
@@ -22,18 +22,24 @@ static void set_weights(unsigned count, const unsigned *weights)
         servers[i].weight = weights[i];
         servers[i].peer = &peers[i];
     }
-    request = 0;
+    tried = (struct balance_tried){0};
 }
 
 /* The next pick of a new request, or of the same one. */
+static struct balance_server *pick_at(struct weir_time time)
+{
+    tried.count = 0;
+    return balance_pick(&balance, time, &tried, 0);
+}
+
 static unsigned pick_new(void)
 {
-    return (unsigned)(balance_pick(&balance, now, ++request, 0) - servers);
+    return (unsigned)(pick_at(now) - servers);
 }
 
 static unsigned pick_again(void)
 {
-    return (unsigned)(balance_pick(&balance, now, request, 0) - servers);
+    return (unsigned)(balance_pick(&balance, now, &tried, 0) - servers);
 }
 
 static void check_order(unsigned picks, const char *want)
@@ -77,7 +83,7 @@ TEST(a_held_server_is_left_out_until_its_time)
         CHECK(pick_new() != 1);
     unsigned picked = 0;
     for (int i = 0; i < 9; i++)
-        picked += balance_pick(&balance, WEIR_TIME_INIT(2000), ++request, 0) == &servers[1];
+        picked += pick_at(WEIR_TIME_INIT(2000)) == &servers[1];
     CHECK_EQ(3, picked);
 }
 
@@ -114,13 +120,26 @@ TEST(held_comes_before_tried)
     CHECK(second != 0 && third != 0 && second != third);
 }
 
+/* Two requests whose tries take turns, as those of overlapping dials do. */
 TEST(another_requests_tries_do_not_count)
 {
     set_weights(2, (unsigned[]){1, 1});
-    unsigned first = pick_new();
-    unsigned other = (unsigned)(balance_pick(&balance, now, 1000, 0) - servers);
-    CHECK(first != other);
-    CHECK_EQ(first, balance_pick(&balance, now, 1001, 0) - servers);
+    struct balance_tried one = {0}, other = {0};
+    for (int i = 0; i < 2; i++) {
+        one.count = other.count = 0;
+        const struct balance_server *first = balance_pick(&balance, now, &one, 0);
+        const struct balance_server *others = balance_pick(&balance, now, &other, 0);
+        CHECK(balance_pick(&balance, now, &one, 0) != first);
+        CHECK(balance_pick(&balance, now, &other, 0) != others);
+    }
+}
+
+TEST(only_the_last_tries_are_remembered)
+{
+    set_weights(2, (unsigned[]){1, 1});
+    for (unsigned i = 0; i < 3 * BALANCE_TRIED_MAX; i++)
+        CHECK(balance_pick(&balance, now, &tried, 0) != NULL);
+    CHECK_EQ(3 * BALANCE_TRIED_MAX, tried.count);
 }
 
 TEST(who_fails_its_checks_is_never_picked)
@@ -133,7 +152,7 @@ TEST(who_fails_its_checks_is_never_picked)
     for (int i = 0; i < 10; i++)
         CHECK(pick_again() != 1);
     servers[0].unwell = servers[2].unwell = true;
-    CHECK(balance_pick(&balance, now, ++request, 0) == NULL);
+    CHECK(pick_at(now) == NULL);
     servers[2].unwell = false;
     CHECK_EQ(2, pick_new());
 }
@@ -141,7 +160,7 @@ TEST(who_fails_its_checks_is_never_picked)
 TEST(without_a_server_none_is_picked)
 {
     set_weights(0, NULL);
-    CHECK(balance_pick(&balance, now, ++request, 0) == NULL);
+    CHECK(pick_at(now) == NULL);
 }
 
 CHECK_MAIN
