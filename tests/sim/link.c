@@ -338,6 +338,20 @@ void sim_fire_announce(struct sim_end *end)
     sock_notify_readable(sock); /* the last word: a watch may close it */
 }
 
+/* As with a receive that the kernel still held: it may bring something, and must not lose it. */
+void sim_fire_detached(struct sim_end *end)
+{
+    struct sock *sock = end->sock;
+    struct iobuf *buf;
+    if (end->queued > 0 && lend(sock, &buf) == IO_BYTES)
+        sock_keep(sock, buf);
+    if (end->queued == 0 && (end->reset_came || end->fin_came))
+        sock_keep_end(sock, end->reset_came ? IO_RESET : IO_EOF);
+    end->sock = NULL;
+    sock->detaching->done = true;
+    sock_notify_writable(sock);
+}
+
 void sim_fire_room(struct sim_end *end)
 {
     end->giving_room = end->starved = false;

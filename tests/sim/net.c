@@ -18,7 +18,7 @@ void sim_event_fire(struct sim_world *world, struct sim_event *event)
     static const char *const names[] = {
         [SIM_INCOMING] = "incoming", [SIM_ANSWER] = "answer", [SIM_OFFER] = "offer",
         [SIM_BYTES] = "bytes",       [SIM_FIN] = "fin",       [SIM_RESET] = "reset",
-        [SIM_ANNOUNCE] = "announce", [SIM_ROOM] = "room",
+        [SIM_ANNOUNCE] = "announce", [SIM_ROOM] = "room",     [SIM_DETACHED] = "detached",
     };
     struct sim_end *end = event->end;
     sim_trace(world, names[event->kind], end ? end->id : 0, event->len);
@@ -46,6 +46,9 @@ void sim_event_fire(struct sim_world *world, struct sim_event *event)
         break;
     case SIM_ROOM:
         sim_fire_room(end);
+        break;
+    case SIM_DETACHED:
+        sim_fire_detached(end);
         break;
     }
 }
@@ -80,6 +83,12 @@ static enum weir_err sim_peer(struct sock *sock, struct addr *ret_addr)
 
 static void sim_detach(struct sock *sock, struct detached *what)
 {
+    struct sim_world *world = world_of(sock);
+    sock->detaching = what;
+    if (sim_chance(world, world->faults.late_detach)) {
+        sim_event_post(world, sim_event_new(SIM_DETACHED, end_of(sock), 0), sim_later(world));
+        return;
+    }
     end_of(sock)->sock = NULL;
     what->done = true;
 }

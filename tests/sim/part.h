@@ -15,6 +15,7 @@ enum sim_kind {
     SIM_RESET,
     SIM_ANNOUNCE, /* the loop is told what its end has */
     SIM_ROOM,     /* the loop is told that its end may send again */
+    SIM_DETACHED, /* the end leaves its loop */
 };
 
 struct sim_event {
@@ -70,6 +71,7 @@ struct backend {
     struct sim_world *world;
     struct loop *loop;
     bool interrupted;
+    struct weir_time stalled_until;
 };
 
 /* world.c */
@@ -98,6 +100,7 @@ void sim_fire_fin(struct sim_world *world, struct sim_end *end);
 void sim_fire_reset(struct sim_world *world, struct sim_end *end);
 void sim_fire_announce(struct sim_end *end);
 void sim_fire_room(struct sim_end *end);
+void sim_fire_detached(struct sim_end *end);
 enum io_got sim_look(struct sock *sock, bool surely, struct iobuf **ret_buf);
 enum io_got sim_recv(struct sock *sock, struct iobuf **ret_buf);
 void sim_send(struct sock *sock, struct send_op *op);

@@ -36,6 +36,9 @@ struct sim_faults {
     unsigned refuse;        /* a dial is refused */
     unsigned vanish;        /* a dial is never answered */
     unsigned no_ports;      /* a dial finds no source port */
+    unsigned late_detach;   /* a sock leaves its loop later, with what came meanwhile */
+    unsigned stall;         /* a loop is not turned for a while, of up to this: */
+    struct weir_span stall_max;
 };
 
 struct sim_end;

@@ -218,6 +218,7 @@ static void over_sim(uint64_t seed, bool cut, const char *addr)
     sim_world_init(&world, seed);
     world.faults.split = world.faults.short_send = cut ? 200 : 0;
     world.faults.short_recv = world.faults.late_announce = cut ? 200 : 0;
+    world.faults.late_detach = cut ? 500 : 0;
     CHECK_OK(sim_loop_init(&world, &home, 0));
     CHECK_OK(sim_loop_init(&world, &away, 1));
     sim_enter(&home);

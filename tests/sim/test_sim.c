@@ -96,6 +96,61 @@ TEST(the_clock_jumps_to_the_next_deadline)
     run_calm(1, sleep_an_hour);
 }
 
+/* Workers that are kept from their work. */
+
+struct sleeper {
+    struct loop loop;
+    struct weir_span longest;
+    bool ended;
+};
+
+static void sleep_often(void *argument)
+{
+    struct sleeper *self = argument;
+    for (int i = 0; i < 1000; i++) {
+        struct weir_time before = loop_now(&self->loop);
+        CHECK_OK(co_sleep(weir_span_ms(1)));
+        struct weir_span slept = weir_time_between(before, loop_now(&self->loop));
+        self->longest = slept.ns > self->longest.ns ? slept : self->longest;
+    }
+    self->ended = true;
+    loop_stop(&self->loop);
+}
+
+static int64_t longest_sleep_ms(unsigned stall, unsigned loops)
+{
+    struct sim_world world;
+    struct sleeper sleepers[2] = {0};
+    int64_t longest_ms = 0;
+    sim_world_init(&world, 1);
+    world.faults.stall = stall;
+    world.faults.stall_max = weir_span_ms(50);
+    for (unsigned i = 0; i < loops; i++) {
+        CHECK_OK(sim_loop_init(&world, &sleepers[i].loop, i));
+        CHECK_OK(
+            co_spawn(&sleepers[i].loop.sched, NULL, "sleeper", sleep_often, &sleepers[i], NULL));
+    }
+    sim_run(&world, WEIR_NEVER);
+    CHECK(!world.stuck);
+    for (unsigned i = 0; i < loops; i++) {
+        CHECK(sleepers[i].ended);
+        int64_t ms = weir_span_to_ms(sleepers[i].longest);
+        longest_ms = ms > longest_ms ? ms : longest_ms;
+        sim_loop_fini(&sleepers[i].loop);
+    }
+    sim_world_fini(&world);
+    return longest_ms;
+}
+
+TEST(a_loop_may_be_kept_from_its_turn)
+{
+    for (unsigned loops = 1; loops <= 2; loops++) {
+        CHECK(longest_sleep_ms(0, loops) <= 3);
+        int64_t longest_ms = longest_sleep_ms(20, loops);
+        CHECK(longest_ms > 30 && longest_ms < 200);
+    }
+}
+
 static void serve_greeting(struct server *server, struct stream **stream, unsigned number)
 {
     struct weir_slice text = SLICE("hello");

@@ -84,6 +84,9 @@ struct sim_faults sim_rough(struct sim_world *world)
         .refuse = (unsigned)rand_below(rand, 50),
         .vanish = (unsigned)rand_below(rand, 30),
         .no_ports = (unsigned)rand_below(rand, 10),
+        .late_detach = (unsigned)rand_below(rand, 500),
+        .stall = (unsigned)rand_below(rand, 4),
+        .stall_max = weir_span_ns(1 + (int64_t)rand_below(rand, 100000000)),
     };
 }
 
@@ -146,10 +149,31 @@ void sim_event_post(struct sim_world *world, struct sim_event *event, struct wei
     list_insert(after, &event->link);
 }
 
+static bool is_stalled(const struct sim_world *world, const struct backend *backend)
+{
+    return weir_time_before(world->now, backend->stalled_until);
+}
+
+static bool all_are_stalled(struct sim_world *world)
+{
+    list_each (link, &world->backends)
+        if (!is_stalled(world, container_of(link, struct backend, link)))
+            return false;
+    return true;
+}
+
+/* The first that a loop would take now, if it were due. */
 static struct weir_time next_event(struct sim_world *world)
 {
-    struct list *first = list_first(&world->events);
-    return first ? container_of(first, struct sim_event, link)->at : WEIR_NEVER;
+    if (all_are_stalled(world))
+        return WEIR_NEVER;
+    list_each (link, &world->events) {
+        struct sim_event *event = container_of(link, struct sim_event, link);
+        const struct backend *owner = sim_event_owner(event);
+        if (!owner || !is_stalled(world, owner))
+            return event->at;
+    }
+    return WEIR_NEVER;
 }
 
 /*
@@ -230,6 +254,17 @@ static bool is_busy(const struct sim_world *world, struct backend *backend)
            !weir_time_before(world->now, timers_next(&loop->sched.timers));
 }
 
+/* Whether the loop has its turn now: a worker may be kept from its work for a while. */
+static bool has_its_turn(struct sim_world *world, struct backend *backend)
+{
+    if (!is_stalled(world, backend) && sim_chance(world, world->faults.stall)) {
+        struct weir_span stall = sim_span(world, weir_span_ns(1), world->faults.stall_max);
+        backend->stalled_until = weir_time_after(world->now, stall);
+        sim_trace(world, "stall", backend->loop->worker, (uint64_t)stall.ns);
+    }
+    return !is_stalled(world, backend);
+}
+
 /* Turns each loop once, in an order that the seed chooses. False when all have stopped. */
 static bool turn_all(struct sim_world *world)
 {
@@ -243,11 +278,14 @@ static bool turn_all(struct sim_world *world)
         struct list *chosen = list_first(&world->backends);
         for (uint64_t skip = rand_below(&world->rand, left); skip > 0; skip--)
             chosen = chosen->next;
-        struct loop *loop = container_of(chosen, struct backend, link)->loop;
+        struct backend *backend = container_of(chosen, struct backend, link);
+        struct loop *loop = backend->loop;
         list_remove(chosen);
         list_push_back(&turned, chosen);
-        sim_enter(loop);
-        loop_turn(loop, world->now);
+        if (has_its_turn(world, backend)) {
+            sim_enter(loop);
+            loop_turn(loop, world->now);
+        }
         running |= !atomic_load(&loop->stopping);
     }
     list_splice(&world->backends, &turned);
@@ -264,8 +302,10 @@ void sim_run(struct sim_world *world, struct weir_time until)
         struct weir_time next = until;
         list_each (link, &world->backends) {
             struct backend *backend = container_of(link, struct backend, link);
-            busy |= is_busy(world, backend);
-            next = weir_time_min(next, timers_next(&backend->loop->sched.timers));
+            bool stalled = is_stalled(world, backend);
+            busy |= !stalled && is_busy(world, backend);
+            next = weir_time_min(next, stalled ? backend->stalled_until
+                                               : timers_next(&backend->loop->sched.timers));
         }
         if (busy)
             next = world->now;
