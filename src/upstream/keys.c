@@ -22,6 +22,7 @@ static struct pool_key *key_add(struct pool *pool, const struct peer *peer)
     if (!key)
         return NULL;
     key->key = peer->key;
+    key->unwanted = peer->drained;
     list_init(&key->idle);
     list_init(&key->asks);
     key->census = commons_get(pool->commons, &peer->key, &peer->options.addr);

@@ -301,4 +301,29 @@ TEST(handed_to_where_it_was_drained_it_is_closed)
     rig_run(&rig, drain_where_it_is_handed_to);
 }
 
+/* A request that began before the drain comes to the pool after it. */
+
+static void ask_for_a_drained_one(struct pool_rig *self)
+{
+    struct session *session = NULL;
+    struct peer *peer = peer_ref(here->peer);
+    rig_make_idle(here, 1);
+    rig_drain_peer(here);
+    CHECK_EQ(2, self->peers_alive);
+    CHECK_EQ(0, here->pool.keys.count);
+    for (int want = CONNECTOR_ANY; want <= CONNECTOR_FRESH; want++)
+        CHECK_ERR(WEIR_E_PEER_DRAINED, connector_get(&here->pool, peer, (enum connector_want)want,
+                                                     WEIR_NEVER, &session));
+    CHECK(!session);
+    CHECK_EQ(0, here->pool.keys.count);
+    peer_unref(peer);
+    CHECK_EQ(1, self->peers_alive);
+}
+
+TEST(who_comes_after_it_leaves_nothing_behind)
+{
+    rig_open(&rig, 1, 2, 8, NULL);
+    rig_run(&rig, ask_for_a_drained_one);
+}
+
 CHECK_MAIN
