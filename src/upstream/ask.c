@@ -279,8 +279,7 @@ static struct ask *new_ask(struct pool *pool, struct pool_key *key, struct peer 
     list_init(&ask->key_link);
     list_init(&ask->gate_link);
     pool_key_hold(key);
-    if (!wants_fresh)
-        list_push_back(&key->asks, &ask->key_link);
+    list_push_back(&key->asks, &ask->key_link);
     return ask;
 }
 

@@ -139,11 +139,14 @@ static void give_to(struct ask *ask, struct conn *conn)
 /* Somebody of this worker who waits, for another worker's connection or for a dial. */
 static bool give_here(struct conn *conn)
 {
-    struct list *link = list_first(&conn->key->asks);
-    if (!link)
-        return false;
-    ask_give(container_of(link, struct ask, key_link), conn);
-    return true;
+    list_each (link, &conn->key->asks) {
+        struct ask *ask = container_of(link, struct ask, key_link);
+        if (ask->wants_fresh)
+            continue;
+        ask_give(ask, conn);
+        return true;
+    }
+    return false;
 }
 
 void pool_lay_to_rest(struct conn *conn)

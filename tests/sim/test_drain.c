@@ -128,19 +128,21 @@ TEST(it_goes_to_nobody_who_waits)
 
 static void drain_queued(struct pool_rig *self)
 {
-    struct rig_get busy, any, elsewhere;
+    struct rig_get busy, any, fresh, elsewhere;
     (void)self;
     rig_get(&busy, here, CONNECTOR_ANY);
     CHECK_OK(rig_await(&busy));
     rig_get(&any, here, CONNECTOR_ANY);
+    rig_get(&fresh, here, CONNECTOR_FRESH);
     rig_get(&elsewhere, there, CONNECTOR_ANY);
     rig_sleep_ms(100);
-    CHECK(rig_waits(&any) && rig_waits(&elsewhere));
+    CHECK(rig_waits(&any) && rig_waits(&fresh) && rig_waits(&elsewhere));
     rig_drain_peer(here);
     rig_sleep_ms(1);
-    CHECK(!rig_waits(&any));
+    CHECK(!rig_waits(&any) && !rig_waits(&fresh));
     CHECK_ERR(WEIR_E_PEER_DRAINED, rig_await(&any));
-    CHECK_EQ(1, waits(here, WAIT_DRAINED));
+    CHECK_ERR(WEIR_E_PEER_DRAINED, rig_await(&fresh));
+    CHECK_EQ(2, waits(here, WAIT_DRAINED));
     CHECK(rig_waits(&elsewhere));
     /* Who waits in another part has its turn when this one is closed. */
     rig_release(&busy);
