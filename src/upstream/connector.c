@@ -55,10 +55,14 @@ WEIR_SUSPENDS static enum weir_err ask(struct wish *wish)
     wish->story.miss = miss_of(wish);
     wish->story.missed = true;
     stat_add(&peer_stats(pool, wish->peer)->misses[wish->story.miss], 1);
-    do
+    for (;;) {
         TRY(ask_for_conn(pool, wish->key, wish->peer, wish->want == CONNECTOR_FRESH, wish->deadline,
                          &told, &wish->conn));
-    while (!is_sound(wish));
+        if (is_sound(wish))
+            break;
+        if (wish->peer->drained) /* since it asked: nobody would tell it again */
+            return WEIR_E_PEER_DRAINED;
+    }
     wish->story.waited = told.result;
     struct weir_time now = loop_now(pool->loop);
     struct weir_time dial_began = told.result == WAIT_DIALLED ? told.began : WEIR_NEVER;

@@ -328,4 +328,34 @@ TEST(who_comes_after_it_leaves_nothing_behind)
     rig_run(&rig, ask_for_a_drained_one);
 }
 
+/* What it was given is dead, and its peer was drained meanwhile: it does not ask once more. */
+static void drain_who_was_given_a_dead_one(struct pool_rig *self)
+{
+    struct rig_get busy, waiting;
+    rig_get(&busy, here, CONNECTOR_ANY);
+    CHECK_OK(rig_await(&busy));
+    rig_get(&waiting, here, CONNECTOR_ANY);
+    rig_sleep_ms(20);
+    self->world.faults.late_announce = 1000;
+    self->world.faults.late_max = weir_span_s(1);
+    scope_cancel(&self->server.connections);
+    rig_sleep_ms(5);
+    session_release(&busy.session, true);
+    struct peer *peer = here->peer;
+    here->peer = NULL;
+    pool_drain_peer(&here->pool, peer);
+    CHECK_ERR(WEIR_E_PEER_DRAINED, rig_await(&waiting));
+    CHECK_EQ(1, rig_closed(here, CLOSE_PEER_CLOSED));
+    CHECK_EQ(1, self->server.accepted_count);
+    CHECK_EQ(0, here->pool.keys.count);
+    self->world.faults.late_announce = 0;
+}
+
+TEST(who_was_given_a_dead_one_does_not_dial)
+{
+    rig_open(&rig, 1, 1, 8, NULL);
+    rig.options.limits.max_connections = 1;
+    rig_run(&rig, drain_who_was_given_a_dead_one);
+}
+
 CHECK_MAIN
