@@ -96,7 +96,7 @@ static bool is_mine(struct client *self)
     uint64_t connection = number_field(&self->response.fields, SLICE("X-Conn"));
     if (nonce == self->nonce)
         return true;
-    size_t origin = (size_t)(self->peer - self->part->peers) / KEYS_PER_ORIGIN;
+    size_t origin = self->peer_number / KEYS_PER_ORIGIN;
     must(connection < COUNT_OF(self->play->origins[origin].tainted));
     must(self->play->origins[origin].tainted[connection]);
     must(self->session->story.source != SOURCE_NEW);
@@ -154,9 +154,12 @@ static void release(struct client *self, bool keep)
 {
     uint64_t connection = self->connection;
     bool fit = self->session && keep && is_fit(self);
+    bool drained = self->session && self->peer->drained;
     session_release(&self->session, keep);
     self->connection = 0;
     rules_check(self->play);
+    list_each (link, &self->part->pool.conns)
+        must(!drained || container_of(link, struct conn, all_link)->id != connection);
     list_each (link, &self->part->pool.idle)
         must(fit || container_of(link, struct conn, idle_link)->id != connection);
 }
@@ -166,7 +169,11 @@ WEIR_SUSPENDS static enum weir_err attempt(struct client *self, enum connector_w
     struct play *play = self->play;
     struct weir_time deadline =
         loop_deadline(&self->part->loop, self->peer->options.limits.total_connection_timeout);
-    TRY(connector_get(&self->part->pool, self->peer, want, deadline, &self->session));
+    bool drained = self->peer->drained;
+    enum weir_err err =
+        connector_get(&self->part->pool, self->peer, want, deadline, &self->session);
+    must(!drained || err == WEIR_E_PEER_DRAINED);
+    TRY(err);
     play->gets++;
     self->began = self->done = false;
     self->got = 0;
@@ -177,7 +184,7 @@ WEIR_SUSPENDS static enum weir_err attempt(struct client *self, enum connector_w
     if (sim_chance(&play->world, self->polite ? 0 : 10))
         return WEIR_E_CLIENT_GONE; /* nothing was sent: it may well be kept */
     self->began = true;
-    enum weir_err err = send_request(self);
+    err = send_request(self);
     if (!err || weir_err_retry(err) == WEIR_RETRY_IF_REUSED)
         err = recv_response(self);
     return err;
@@ -223,16 +230,18 @@ static void count_end(struct client *self, enum weir_err err)
     tally->answered += !err;
     tally->canceled += err == WEIR_E_CANCELED;
     tally->failed += err && err != WEIR_E_CANCELED && err != WEIR_E_CLIENT_GONE;
-    if (self->polite && err)
+    bool drained = err == WEIR_E_PEER_DRAINED;
+    must(!drained || self->peer->drained);
+    if (self->polite && err && !drained)
         fprintf(stderr, "# client %u: %s\n", self->number, weir_err_name(err));
-    must(!self->polite || !err); /* who only ends idle connections breaks nobody's GET */
+    /* Who only ends idle connections breaks nobody's GET. */
+    must(!self->polite || !err || drained);
 }
 
-WEIR_SUSPENDS static enum weir_err exchange(struct client *self)
+WEIR_SUSPENDS static enum weir_err exchange_with_peer(struct client *self)
 {
     enum connector_want want = CONNECTOR_ANY;
     struct play *play = self->play;
-    self->peer = &self->part->peers[rand_below(&play->world.rand, play->peer_count)];
     self->got = 0;
     write_request(self);
     for (unsigned attempts = 0;; attempts++) {
@@ -246,6 +255,20 @@ WEIR_SUSPENDS static enum weir_err exchange(struct client *self)
         }
         play->tally->replayed++;
     }
+}
+
+WEIR_SUSPENDS static enum weir_err exchange(struct client *self)
+{
+    struct play *play = self->play;
+    self->peer_number = (unsigned)rand_below(&play->world.rand, play->peer_count);
+    struct peer *peer = self->part->peers[self->peer_number];
+    if (!peer)
+        return WEIR_OK; /* nobody to ask */
+    self->peer = peer_ref(peer);
+    enum weir_err err = exchange_with_peer(self);
+    self->peer = NULL;
+    peer_unref(peer);
+    return err;
 }
 
 static void run_client(void *argument)

@@ -18,6 +18,7 @@ enum { CLIENTS_MAX = 10, BODY_MAX = 3000, PARTS_MAX = 4 };
 /* What a run has seen, added up over all seeds. */
 struct tally {
     uint64_t requests, answered, failed, replayed, canceled, stale, unchecked;
+    uint64_t peer_drains;
     uint64_t closed[CLOSE_COUNT], not_kept[KEEP_COUNT], unexpected[PLACE_COUNT];
     uint64_t sources[SOURCE_COUNT], misses[MISS_COUNT], waits[WAIT_COUNT], takeovers[TAKE_COUNT];
 };
@@ -31,7 +32,8 @@ struct client {
     unsigned number, requests_left;
     uint64_t connection; /* the id of the one it uses; 0: none */
     struct session *session;
-    struct peer *peer;
+    unsigned peer_number;
+    struct peer *peer; /* referred to */
     uint64_t nonce;
     size_t body_len; /* of the request */
     bool sent_chunked, polite;
@@ -48,11 +50,12 @@ struct client {
 
 /* A worker's part of the pool. */
 struct part {
+    struct play *play;
     struct loop loop;
     struct socket_streams streams;
     struct pool pool;
     struct upstream_stats stats[PEERS_MAX];
-    struct peer peers[PEERS_MAX];
+    struct peer *peers[PEERS_MAX]; /* NULL: drained, and none in its place */
     struct mail drain_mail;
 };
 
@@ -63,6 +66,8 @@ struct play {
     struct part parts[PARTS_MAX];
     struct origin origins[ORIGINS_MAX];
     unsigned part_count, origin_count, peer_count, client_count, clients_alive;
+    struct peer kinds[PEERS_MAX]; /* what the peers of that number are like; no pool knows these */
+    unsigned peers_alive, changing;
     struct client *clients[CLIENTS_MAX];
     bool polite, collide;
     uint64_t next_nonce, gets;
@@ -71,6 +76,13 @@ struct play {
 
 /* A client of that number, in a coroutine of its own; it makes some requests and leaves. */
 void client_start(struct play *play, unsigned number);
+
+/* One more kind of peer, of which each part has one. */
+void peers_open(struct play *play, const struct peer_options *options);
+/* From now on they go and come back for a while, as long as play->changing. */
+void peers_change(struct play *play);
+/* When nothing is on its way any more: nothing may be left of them. */
+void peers_close(struct part *part);
 
 /* The books balance, and no origin has seen a rule broken. */
 void rules_check(const struct play *play);

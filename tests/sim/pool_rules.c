@@ -2,6 +2,7 @@
 #include "tests/sim/pool_play.h"
 
 #include "base/check.h"
+#include "upstream/ask.h"
 #include "upstream/keys.h"
 
 #include <stdio.h>
@@ -59,13 +60,21 @@ static void check_stats(const struct play *play)
     must(pools.idle <= play->commons->places.size);
 }
 
+/* What any part knows of the key. */
+static const struct pool_key *find_somewhere(const struct play *play, const struct key *key)
+{
+    const struct pool_key *found = NULL;
+    for (unsigned i = 0; i < play->part_count && !found; i++)
+        found = key_find(&play->parts[i].pool, key);
+    return found;
+}
+
 /* No more connections to an address than its limit allows. */
 static void check_limits(const struct play *play)
 {
     for (unsigned i = 0; i < play->peer_count; i++) {
-        const struct peer *peer = &play->parts[0].peers[i];
-        const struct peer_limits *limits = &peer->options.limits;
-        struct pool_key *key = key_find(&play->parts[0].pool, &peer->key);
+        const struct peer_limits *limits = &play->kinds[i].options.limits;
+        const struct pool_key *key = find_somewhere(play, &play->kinds[i].key);
         unsigned connections, dials;
         if (!key)
             continue;
@@ -100,10 +109,47 @@ static void check_order(const struct pool *pool)
     }
 }
 
+static bool is_wanted(const struct part *part, const struct pool_key *key)
+{
+    for (unsigned i = 0; i < part->play->peer_count; i++)
+        if (part->peers[i] && key_equal(&part->peers[i]->key, &key->key))
+            return true;
+    return false;
+}
+
+/* Who waits has been told: for another's connection, for a dial, or at the gate. */
+static void check_waiting(const struct part *part, const struct pool_key *key)
+{
+    list_each (link, (struct list *)&key->asks)
+        must(!container_of(link, struct ask, key_link)->peer->drained);
+    list_each (link, &gate_of(key)->asks) {
+        const struct ask *ask = container_of(link, struct ask, gate_link);
+        must(ask->pool != &part->pool || !ask->peer->drained || ask_is_settled(ask));
+    }
+}
+
+/*
+ * Where a peer was drained nothing of it rests, nobody waits for it, and its key is forgotten as
+ * soon as nothing is left.
+ */
+static void check_drained(const struct part *part)
+{
+    list_each (link, (struct list *)&part->pool.idle)
+        must(!container_of(link, struct conn, idle_link)->peer->drained);
+    for (size_t i = 0; i < part->pool.keys.bucket_count; i++)
+        for (struct map_link *at = part->pool.keys.buckets[i]; at; at = at->next) {
+            const struct pool_key *key = container_of(at, struct pool_key, link);
+            must(key->unwanted || is_wanted(part, key));
+            must(!key->unwanted || key->holds + key->idle_count + key->in_use_count > 0);
+            check_waiting(part, key);
+        }
+}
+
 static void check_part(const struct part *part)
 {
     pool_audit(&part->pool);
     check_order(&part->pool);
+    check_drained(part);
     must(!part->pool.draining || part->pool.idle_count == 0);
 }
 

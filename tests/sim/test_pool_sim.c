@@ -54,15 +54,6 @@ static void choose_limits(struct play *play, struct peer_limits *limits)
     limits->learn = sim_chance(world, 500);
 }
 
-/* Each part has a peer of its own for each key. */
-static void add_peer(struct play *play, struct peer_options *options)
-{
-    options->upstream_number = play->peer_count;
-    for (unsigned i = 0; i < play->part_count; i++)
-        peer_init(&play->parts[i].peers[play->peer_count], options);
-    play->peer_count++;
-}
-
 static void open_origins(struct play *play)
 {
     play->origin_count = 1 + (unsigned)rand_below(&play->world.rand, ORIGINS_MAX);
@@ -81,7 +72,7 @@ static void open_origins(struct play *play)
         origin->requests_max = (unsigned)options.limits.max_requests_per_connection;
         for (unsigned k = 0; k < KEYS_PER_ORIGIN; k++) {
             options.group_key = k;
-            add_peer(play, &options);
+            peers_open(play, &options);
         }
     }
 }
@@ -102,7 +93,7 @@ static void drain_part(struct part *part)
 
 static bool all_is_quiet(const struct play *play)
 {
-    bool quiet = play->clients_alive == 0;
+    bool quiet = play->clients_alive == 0 && play->changing == 0;
     for (unsigned i = 0; i < play->part_count; i++)
         quiet = quiet && pool_is_quiet(&play->parts[i].pool);
     return quiet;
@@ -143,8 +134,8 @@ static void check_gates(const struct play *play)
         unsigned idle = 0, connections = 0, dials = 0;
         for (unsigned k = 0; k < play->part_count * KEYS_PER_ORIGIN; k++) {
             const struct part *part = &play->parts[k / KEYS_PER_ORIGIN];
-            const struct peer *peer = &part->peers[i * KEYS_PER_ORIGIN + k % KEYS_PER_ORIGIN];
-            struct pool_key *key = key_find(&part->pool, &peer->key);
+            const struct peer *kind = &play->kinds[i * KEYS_PER_ORIGIN + k % KEYS_PER_ORIGIN];
+            struct pool_key *key = key_find(&part->pool, &kind->key);
             if (!key)
                 continue;
             idle += key->idle_count;
@@ -162,6 +153,8 @@ static void direct(void *argument)
     play->client_count = 1 + (unsigned)rand_below(&play->world.rand, CLIENTS_MAX);
     for (unsigned i = 0; i < play->client_count; i++)
         client_start(play, i);
+    if (sim_chance(&play->world, 500))
+        peers_change(play);
     if (!play->polite)
         disturb(play);
     while (!all_is_quiet(play))
@@ -205,6 +198,7 @@ static void add_up(const struct play *play, const struct part *part)
 static void open_part(struct play *play, unsigned number)
 {
     struct part *part = &play->parts[number];
+    part->play = play;
     CHECK_OK(sim_loop_init(&play->world, &part->loop, number));
     socket_streams_init(&part->streams, &part->loop);
     pool_init(&part->pool, &(struct pool_options){
@@ -248,6 +242,7 @@ static void close_part(struct play *play, struct part *part)
 {
     sim_enter(&part->loop);
     must(part->loop.bufs.used_count == 0);
+    peers_close(part);
     add_up(play, part);
     pool_fini(&part->pool);
     socket_streams_fini(&part->streams);
@@ -268,6 +263,7 @@ static uint64_t play_seed(uint64_t seed, struct tally *tally)
     must(play->world.open_count == 0);
     for (unsigned i = 0; i < play->part_count; i++)
         close_part(play, &play->parts[i]);
+    must(play->peers_alive == 0);
     commons_free(&play->commons);
     uint64_t hash = play->world.trace_hash;
     sim_world_fini(&play->world);
@@ -279,8 +275,9 @@ static uint64_t play_seed(uint64_t seed, struct tally *tally)
 static void print_tally(const struct tally *tally, uint64_t seeds)
 {
     printf("# %" PRIu64 " seeds: %" PRIu64 " requests, %" PRIu64 " answered, %" PRIu64
-           " failed, %" PRIu64 " canceled\n",
-           seeds, tally->requests, tally->answered, tally->failed, tally->canceled);
+           " failed, %" PRIu64 " canceled; %" PRIu64 " peers drained\n",
+           seeds, tally->requests, tally->answered, tally->failed, tally->canceled,
+           tally->peer_drains);
     printf("# %" PRIu64 " sessions on new connections, %" PRIu64 " on reused ones; %" PRIu64
            " stale, %" PRIu64 " replayed; %" PRIu64 " responses that nobody had asked for\n",
            tally->sources[SOURCE_NEW], tally->sources[SOURCE_REUSED], tally->stale, tally->replayed,
@@ -312,8 +309,7 @@ static bool cannot_happen(enum keep keep)
 {
     switch (keep) {
     case KEEP_NOT_UPGRADED: /* nobody asks for it */
-    case KEEP_NOT_PRIVATE:  /* nothing sets these yet */
-    case KEEP_NOT_PEER_DRAINED:
+    case KEEP_NOT_PRIVATE:  /* nobody sends or gets what sets it */
         return true;
     default:
         return false;
@@ -324,7 +320,7 @@ static bool cannot_happen(enum keep keep)
 static void check_reach(const struct tally *tally)
 {
     for (unsigned i = 0; i < CLOSE_COUNT; i++)
-        if (i != CLOSE_DRAINED && !CHECK(tally->closed[i] > 0))
+        if (!CHECK(tally->closed[i] > 0))
             printf("# never: %s\n", close_name((enum close_reason)i));
     for (unsigned i = KEEP + 1; i < KEEP_COUNT; i++)
         if (!cannot_happen((enum keep)i) && !CHECK(tally->not_kept[i] > 0))
@@ -335,7 +331,7 @@ static void check_reach(const struct tally *tally)
         if (!CHECK(tally->misses[i] > 0))
             printf("# never: miss %s\n", miss_name((enum miss_reason)i));
     for (unsigned i = 0; i < WAIT_COUNT; i++)
-        if (i != WAIT_DRAINED && !CHECK(tally->waits[i] > 0))
+        if (!CHECK(tally->waits[i] > 0))
             printf("# never: wait %s\n", wait_name((enum wait_result)i));
     for (unsigned i = 0; i < TAKE_COUNT; i++)
         if (!CHECK(tally->takeovers[i] > 0))
