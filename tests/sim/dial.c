@@ -27,6 +27,8 @@ int sim_slot_take(struct sim_world *world, struct sim_slot slot)
                (count - world->slot_count) * sizeof *world->slots);
         world->slot_count = count;
     }
+    world->numbers_reused += at < world->numbers_used;
+    world->numbers_used = at < world->numbers_used ? world->numbers_used : at + 1;
     world->slots[at] = slot;
     world->open_count++;
     return (int)at;

@@ -43,7 +43,7 @@ struct origin {
     unsigned requests_max; /* on one connection; 0: no limit */
     unsigned request_count;
     /* Connections, by number, on which a response went out that nobody had asked for. */
-    bool tainted[4096];
+    bool tainted[4096]; /* as many as a pool that is played has */
     bool posted[65536]; /* nonces of the requests that must not come twice */
 };
 

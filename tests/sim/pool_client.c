@@ -94,10 +94,10 @@ static bool is_mine(struct client *self)
 {
     uint64_t nonce = number_field(&self->response.fields, SLICE("X-Nonce"));
     uint64_t connection = number_field(&self->response.fields, SLICE("X-Conn"));
+    rules_check_identity(self, connection);
     if (nonce == self->nonce)
         return true;
     size_t origin = self->peer_number / KEYS_PER_ORIGIN;
-    must(connection < COUNT_OF(self->play->origins[origin].tainted));
     must(self->play->origins[origin].tainted[connection]);
     must(self->session->story.source != SOURCE_NEW);
     self->play->tally->unchecked++;
@@ -155,6 +155,7 @@ static void release(struct client *self, bool keep)
     uint64_t connection = self->connection;
     bool fit = self->session && keep && is_fit(self);
     bool drained = self->session && self->peer->drained;
+    self->play->tally->puts += self->session != NULL;
     session_release(&self->session, keep);
     self->connection = 0;
     rules_check(self->play);

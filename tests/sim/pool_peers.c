@@ -47,7 +47,7 @@ static void drain_peer(struct part *part, unsigned number, bool replace)
     pool_drain_peer(&part->pool, peer);
     if (replace && !before)
         add_peer(play, part, number);
-    play->tally->peer_drains++;
+    play->tally->drains++;
     rules_check(play);
 }
 

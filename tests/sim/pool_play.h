@@ -13,12 +13,13 @@
 #include "upstream/connector.h"
 
 enum { ORIGINS_MAX = 4, KEYS_PER_ORIGIN = 2, PEERS_MAX = ORIGINS_MAX * KEYS_PER_ORIGIN };
-enum { CLIENTS_MAX = 10, BODY_MAX = 3000, PARTS_MAX = 4 };
+enum { CLIENTS_MAX = 10, BODY_MAX = 3000, PARTS_MAX = 4, CONNECTIONS_MAX = 4096 };
 
 /* What a run has seen, added up over all seeds. */
 struct tally {
     uint64_t requests, answered, failed, replayed, canceled, stale, unchecked;
-    uint64_t peer_drains;
+    uint64_t puts, dials, moves, drains, cancels;
+    uint64_t numbers_reused;
     uint64_t closed[CLOSE_COUNT], not_kept[KEEP_COUNT], unexpected[PLACE_COUNT];
     uint64_t sources[SOURCE_COUNT], misses[MISS_COUNT], waits[WAIT_COUNT], takeovers[TAKE_COUNT];
 };
@@ -71,6 +72,9 @@ struct play {
     struct client *clients[CLIENTS_MAX];
     bool polite, collide;
     uint64_t next_nonce, gets;
+    /* Which connection of its origin one is, by its id; and the other way round. */
+    unsigned accepted_as[CONNECTIONS_MAX];
+    uint64_t ids[ORIGINS_MAX][CONNECTIONS_MAX];
     struct tally *tally;
 };
 
@@ -86,6 +90,8 @@ void peers_close(struct part *part);
 
 /* The books balance, and no origin has seen a rule broken. */
 void rules_check(const struct play *play);
+/* A response says which of its origin's connections it came on: an id means one of them, always. */
+void rules_check_identity(const struct client *client, uint64_t accepted_as);
 /* The session that the client has just got is one that it may have. */
 void rules_check_taken(const struct client *client);
 

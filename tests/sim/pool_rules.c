@@ -173,6 +173,19 @@ void rules_check(const struct play *play)
     }
 }
 
+void rules_check_identity(const struct client *self, uint64_t accepted_as)
+{
+    struct play *play = self->play;
+    unsigned origin = self->peer_number / KEYS_PER_ORIGIN;
+    uint64_t id = self->connection;
+    must(id > 0 && id < CONNECTIONS_MAX && accepted_as > 0 && accepted_as < CONNECTIONS_MAX);
+    unsigned *number = &play->accepted_as[id];
+    uint64_t *known_as = &play->ids[origin][accepted_as];
+    must((*number == 0 || *number == accepted_as) && (*known_as == 0 || *known_as == id));
+    *number = (unsigned)accepted_as;
+    *known_as = id;
+}
+
 /*
  * What was taken from the pool is alive as far as this end can know: nothing lies there. Except
  * where it was released in this very turn, and so was looked at in it.

@@ -55,6 +55,8 @@ struct sim_world {
     struct list backends;
     struct sim_slot *slots; /* by descriptor */
     size_t slot_count, open_count, open_limit;
+    size_t numbers_used; /* one more than the highest ever */
+    uint64_t numbers_reused;
     struct list ends; /* all that ever were */
     uint64_t next_end;
     uint16_t next_port;

@@ -4,8 +4,11 @@
  * against servers of every bad habit, over a network that cuts, delays and resets. After every step
  * the books must balance, and no response may reach anyone but who asked for it.
  *
- *     test_pool_sim                  WEIR_SIM_SEEDS seeds (2000), for WEIR_SIM_SECONDS (15) at most
- *     test_pool_sim SEED             that seed alone, with its story; SIM_TRACE=1 shows each event
+ *     test_pool_sim           WEIR_SIM_SEEDS seeds (2000), for WEIR_SIM_SECONDS (15) at most
+ *     test_pool_sim SEED      that seed alone, with its story; SIM_TRACE=1 shows each event
+ *
+ * WEIR_SIM_OPERATIONS=10000000 goes on, however long that takes, until the pool has done so many:
+ * sessions given and taken back, dials, closes, moves, drains, cancellations.
  */
 #include "base/check.h"
 #include "base/clock.h"
@@ -88,6 +91,7 @@ static void drain_part(struct part *part)
     if (part->drain_mail.deliver)
         return;
     part->drain_mail.deliver = on_drain;
+    part->play->tally->drains++;
     loop_post(&part->loop, &part->drain_mail);
 }
 
@@ -107,6 +111,12 @@ static unsigned count_idle(const struct play *play)
     return idle;
 }
 
+static void cancel(struct client *client)
+{
+    client->play->tally->cancels++;
+    co_cancel(client->co);
+}
+
 /* Cancels clients, starts others in their place, closes servers to newcomers for a while. */
 WEIR_SUSPENDS static void disturb(struct play *play)
 {
@@ -117,7 +127,7 @@ WEIR_SUSPENDS static void disturb(struct play *play)
         if (!play->clients[number])
             client_start(play, number);
         else
-            co_cancel(play->clients[number]->co);
+            cancel(play->clients[number]);
         const struct origin *origin = &play->origins[rand_below(&world->rand, play->origin_count)];
         sim_bar(world, &origin->server.addr, (enum sim_bar)rand_below(&world->rand, 3));
         if (sim_chance(world, 10))
@@ -192,7 +202,11 @@ static void add_up(const struct play *play, const struct part *part)
             tally->waits[j] += stat_read(&stats->waits[j]);
         for (unsigned j = 0; j < TAKE_COUNT; j++)
             tally->takeovers[j] += stat_read(&stats->takeovers[j]);
+        for (unsigned j = 0; j < WEIR_E_COUNT; j++)
+            tally->dials += stat_read(&stats->connect_errors[j]);
     }
+    tally->dials += part->pool.opened_count;
+    tally->moves += part->pool.moved_in_count;
 }
 
 static void open_part(struct play *play, unsigned number)
@@ -266,18 +280,38 @@ static uint64_t play_seed(uint64_t seed, struct tally *tally)
     must(play->peers_alive == 0);
     commons_free(&play->commons);
     uint64_t hash = play->world.trace_hash;
+    tally->numbers_reused += play->world.numbers_reused;
     sim_world_fini(&play->world);
     key_force_collisions(false);
     free(play);
     return hash;
 }
 
+static uint64_t sum(const uint64_t *counts, unsigned count)
+{
+    uint64_t total = 0;
+    for (unsigned i = 0; i < count; i++)
+        total += counts[i];
+    return total;
+}
+
+/* What the pool was asked to do, and what it did by itself. */
+static uint64_t operations(const struct tally *tally)
+{
+    return sum(tally->sources, SOURCE_COUNT) + tally->puts + tally->dials +
+           sum(tally->closed, CLOSE_COUNT) + tally->moves + tally->drains + tally->cancels;
+}
+
 static void print_tally(const struct tally *tally, uint64_t seeds)
 {
     printf("# %" PRIu64 " seeds: %" PRIu64 " requests, %" PRIu64 " answered, %" PRIu64
-           " failed, %" PRIu64 " canceled; %" PRIu64 " peers drained\n",
-           seeds, tally->requests, tally->answered, tally->failed, tally->canceled,
-           tally->peer_drains);
+           " failed, %" PRIu64 " canceled\n",
+           seeds, tally->requests, tally->answered, tally->failed, tally->canceled);
+    printf("# %" PRIu64 " operations: %" PRIu64 " sessions given, %" PRIu64 " taken back, %" PRIu64
+           " dials, %" PRIu64 " closes, %" PRIu64 " moves, %" PRIu64 " drains, %" PRIu64
+           " cancellations\n",
+           operations(tally), sum(tally->sources, SOURCE_COUNT), tally->puts, tally->dials,
+           sum(tally->closed, CLOSE_COUNT), tally->moves, tally->drains, tally->cancels);
     printf("# %" PRIu64 " sessions on new connections, %" PRIu64 " on reused ones; %" PRIu64
            " stale, %" PRIu64 " replayed; %" PRIu64 " responses that nobody had asked for\n",
            tally->sources[SOURCE_NEW], tally->sources[SOURCE_REUSED], tally->stale, tally->replayed,
@@ -336,21 +370,44 @@ static void check_reach(const struct tally *tally)
     for (unsigned i = 0; i < TAKE_COUNT; i++)
         if (!CHECK(tally->takeovers[i] > 0))
             printf("# never: takeover %s\n", take_name((enum take_result)i));
+    CHECK(tally->numbers_reused > 10000);
     CHECK(tally->sources[SOURCE_REUSED] > 1000 && tally->stale > 100 && tally->replayed > 100);
+}
+
+/* How long to go on: so many operations if that was said, else so many seeds or seconds. */
+struct distance {
+    uint64_t operations, seeds;
+    struct weir_time end;
+};
+
+static struct distance distance_from_env(void)
+{
+    struct weir_span time = weir_span_s((int64_t)number_from_env("WEIR_SIM_SECONDS", 15));
+    return (struct distance){
+        .operations = number_from_env("WEIR_SIM_OPERATIONS", 0),
+        .seeds = number_from_env("WEIR_SIM_SEEDS", 2000),
+        .end = weir_time_after(clock_monotonic(), time),
+    };
+}
+
+static bool goes_on(const struct distance *distance, const struct tally *tally, uint64_t seed)
+{
+    if (distance->operations > 0)
+        return operations(tally) < distance->operations;
+    return seed <= distance->seeds && weir_time_before(clock_monotonic(), distance->end);
 }
 
 TEST(the_books_balance_whatever_happens)
 {
-    uint64_t seeds = number_from_env("WEIR_SIM_SEEDS", 2000), seed = 1;
-    struct weir_time end = weir_time_after(
-        clock_monotonic(), weir_span_s((int64_t)number_from_env("WEIR_SIM_SECONDS", 15)));
+    struct distance distance = distance_from_env();
     struct tally tally = {0};
+    uint64_t seed = 1;
     if (chosen_seed) {
         play_seed(chosen_seed, &tally);
         print_tally(&tally, 1);
         return;
     }
-    for (; seed <= seeds && weir_time_before(clock_monotonic(), end); seed++) {
+    for (; goes_on(&distance, &tally, seed); seed++) {
         unsigned failures = check_failures;
         play_seed(seed, &tally);
         if (check_failures != failures)
