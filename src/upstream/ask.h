@@ -34,6 +34,7 @@ enum ask_answer {
 struct ask {
     struct list key_link;  /* in key.asks, oldest first */
     struct list gate_link; /* in gate.asks, under its lock */
+    uint64_t ticket;       /* its place there: who came before it has a smaller one */
     struct pool *pool;
     struct pool_key *key;
     struct peer *peer;

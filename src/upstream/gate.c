@@ -46,9 +46,17 @@ static struct ask *oldest(struct gate *gate)
     return link ? container_of(link, struct ask, gate_link) : NULL;
 }
 
+/* Who stood in the queue before has its old place again, which is nearly always the first. */
 static void enqueue(struct gate *gate, struct ask *ask)
 {
-    list_push_back(&gate->asks, &ask->gate_link);
+    struct list *next = &gate->asks;
+    if (ask->ticket == 0)
+        ask->ticket = ++gate->last_ticket;
+    else
+        next = gate->asks.next;
+    while (next != &gate->asks && container_of(next, struct ask, gate_link)->ticket < ask->ticket)
+        next = next->next;
+    list_push_back(next, &ask->gate_link);
     atomic_fetch_add(&gate->waiting, 1);
 }
 
@@ -142,8 +150,7 @@ void gate_put_back(struct ask *ask)
 {
     struct gate *gate = ask->key->census->gate;
     pthread_mutex_lock(&gate->lock);
-    list_push_front(&gate->asks, &ask->gate_link);
-    atomic_fetch_add(&gate->waiting, 1);
+    enqueue(gate, ask);
     let_in_and_unlock(gate);
 }
 

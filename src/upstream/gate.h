@@ -21,6 +21,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 struct ask;
 
@@ -33,6 +34,7 @@ struct gate {
     _Atomic unsigned connections; /* idle, in use and being dialled; may be read without the lock */
     unsigned dials;
     struct list asks;         /* who waits, oldest first */
+    uint64_t last_ticket;     /* of who began to wait last */
     _Atomic unsigned waiting; /* how many; may be read without the lock */
     _Atomic unsigned active;  /* sessions now; counted where balancing asks for it */
 };
@@ -65,7 +67,7 @@ static inline bool gate_has_waiting(const struct gate *gate)
 
 /* Takes the oldest one off the queue, to give it a connection; NULL. It must be answered. */
 struct ask *gate_take_oldest(struct gate *gate);
-/* Who was taken off the queue and cannot have the connection is the oldest there again. */
+/* Who was taken off the queue and cannot have the connection stands in its old place again. */
 void gate_put_back(struct ask *ask);
 
 /* Takes an ask off the queue. False: an answer is on its way already. */
