@@ -307,12 +307,13 @@ static void end(struct ask *ask)
 }
 
 enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
-                           bool wants_fresh, struct weir_time deadline, struct ask_story *ret_story,
+                           bool wants_fresh, struct weir_time deadline, struct ask_story *story,
                            struct conn **ret_conn)
 {
     struct ask *ask = new_ask(pool, key, peer, wants_fresh);
     if (!ask)
         return WEIR_E_NO_MEMORY;
+    ask->ticket = story->ticket;
     ask_others(ask);
     if (!ask_is_settled(ask))
         enter_gate(ask);
@@ -320,7 +321,8 @@ enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer 
     enum weir_err err = ask->err;
     if (!err)
         *ret_conn = ask->conn;
-    *ret_story = (struct ask_story){.result = ask->result, .began = ask->dial_began};
+    *story =
+        (struct ask_story){.ticket = ask->ticket, .result = ask->result, .began = ask->dial_began};
     end(ask);
     return err;
 }

@@ -55,21 +55,23 @@ struct ask {
     struct parcel parcel;
 };
 
-/* How it went: for the log. */
+/* How it went: for the log; and for who asks again, because what it got was dead. */
 struct ask_story {
     enum wait_result result;
+    uint64_t ticket; /* its place in the queue, which it keeps; 0: it had none */
     struct weir_time began; /* to dial; WEIR_NEVER: there was no dial of its own */
 };
 
 /*
  * Waits for a connection, in use and the caller's then: of the peer or, when it was dialled, of one
- * of its siblings. Errors: WEIR_E_REFUSED, _UNREACHABLE,
+ * of its siblings. *story is empty, or that of the ask before, and tells of this one when there is
+ * no error. Errors: WEIR_E_REFUSED, _UNREACHABLE,
  * _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED,
  * _NO_MEMORY, _CANCELED.
  */
 WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
                                          bool wants_fresh, struct weir_time deadline,
-                                         struct ask_story *ret_story, struct conn **ret_conn);
+                                         struct ask_story *story, struct conn **ret_conn);
 
 /* Gives it a connection, in use and the ask's from now on. It must not be settled (checked). */
 void ask_give(struct ask *ask, struct conn *conn);

@@ -51,7 +51,7 @@ static bool is_sound(struct wish *wish)
 WEIR_SUSPENDS static enum weir_err ask(struct wish *wish)
 {
     struct pool *pool = wish->pool;
-    struct ask_story told;
+    struct ask_story told = {0};
     wish->story.miss = miss_of(wish);
     wish->story.missed = true;
     stat_add(&peer_stats(pool, wish->peer)->misses[wish->story.miss], 1);

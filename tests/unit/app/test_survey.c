@@ -101,7 +101,7 @@ WEIR_SUSPENDS static void dial_and_put(void *worker)
     struct peer *peer = service->upstreams[0].balance.servers[0].peer;
     struct keep_facts facts = {0};
     struct conn *conn = NULL;
-    struct ask_story story;
+    struct ask_story story = {0};
     CHECK_OK(ask_for_conn(&service->pool, pool_key_of(&service->pool, peer), peer, true, WEIR_NEVER,
                           &story, &conn));
     pool_put(&conn, &facts);

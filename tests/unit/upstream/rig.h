@@ -81,7 +81,7 @@ struct rig_pair {
 /* Dials for a peer. */
 WEIR_SUSPENDS static inline enum weir_err rig_connect(struct peer *peer, struct conn **ret_conn)
 {
-    struct ask_story story;
+    struct ask_story story = {0};
     struct pool_key *key = pool_key_of(&rig.pool, peer);
     must(key);
     return ask_for_conn(&rig.pool, key, peer, true, in_ms(5000), &story, ret_conn);
