@@ -116,6 +116,12 @@ static void free_ask(struct ask *ask)
     pool_key_let_go(pool, key);
 }
 
+static void free_abandoned(struct ask *ask)
+{
+    ask->pool->abandoned_count--;
+    free_ask(ask);
+}
+
 static void count_queued(struct ask *ask, bool queued)
 {
     struct upstream_stats *stats = peer_stats(ask->pool, ask->peer);
@@ -128,7 +134,10 @@ static void count_queued(struct ask *ask, bool queued)
 
 void ask_left_queue(struct ask *ask)
 {
-    count_queued(ask, false);
+    if (ask->abandoned)
+        free_abandoned(ask);
+    else
+        count_queued(ask, false);
 }
 
 /* The gate's answer is used, or handed on when it comes too late. */
@@ -157,9 +166,8 @@ static void on_answer(struct mail *mail)
         take_answer(ask);
         return;
     }
-    ask->pool->abandoned_count--;
     take_answer(ask);
-    free_ask(ask);
+    free_abandoned(ask);
 }
 
 void ask_answer(struct ask *ask, enum ask_answer answer)

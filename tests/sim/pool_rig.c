@@ -182,8 +182,10 @@ static void rig_main(void *argument)
     for (unsigned i = 0; i < rig->part_count; i++)
         if (rig->parts[i].peer)
             rig_drain_peer(&rig->parts[i]);
-    while (!all_is_quiet(rig))
+    struct weir_time end = loop_deadline(&rig->parts[0].loop, weir_span_s(60));
+    while (!all_is_quiet(rig) && weir_time_before(loop_now(&rig->parts[0].loop), end))
         rig_sleep_ms(1);
+    must(all_is_quiet(rig));
     server_close(&rig->server);
     for (unsigned i = 0; i < rig->part_count; i++)
         loop_stop(&rig->parts[i].loop);

@@ -45,4 +45,42 @@ TEST(who_got_a_dead_one_keeps_its_place)
     rig.options.limits.queue_timeout = weir_span_s(60);
     rig_run(&rig, give_a_dead_one);
 }
+
+/* What was on its way to it dies, and so does it: its place in the queue goes with it. */
+static void give_up_on_the_way(struct pool_rig *self)
+{
+    struct rig_part *here = &self->parts[0], *there = &self->parts[1];
+    struct rig_get busy, first, second;
+    rig_get(&busy, there, CONNECTOR_ANY);
+    CHECK_OK(rig_await(&busy));
+    rig_get(&first, here, CONNECTOR_ANY);
+    rig_sleep_ms(20);
+    rig_get(&second, here, CONNECTOR_ANY);
+    rig_sleep_ms(20);
+    scope_cancel(&self->server.connections);
+    rig_sleep_ms(2);
+    rig_release(&busy);
+    co_cancel(first.co);
+    CHECK_ERR(WEIR_E_CANCELED, rig_await(&first));
+    CHECK_EQ(1, here->pool.abandoned_count);
+    CHECK_OK(rig_await(&second));
+    CHECK_EQ(1, rig_closed(there, CLOSE_PEER_CLOSED));
+    CHECK_EQ(0, there->pool.moved_out_count);
+    CHECK_EQ(SOURCE_NEW, second.session->story.source);
+    rig_release(&second);
+    CHECK_EQ(0, here->pool.abandoned_count);
+    CHECK_EQ(1, here->pool.idle_count);
+}
+
+TEST(who_gave_up_while_one_was_on_its_way_leaves_nothing)
+{
+    rig_open(&rig, 1, 2, 8, NULL);
+    rig.world.faults.late_detach = 1000;
+    rig.world.faults.latency_min = weir_span_ms(5);
+    rig.world.faults.latency_max = weir_span_ms(6);
+    rig.options.limits.max_connections = 1;
+    rig.options.limits.queue_timeout = weir_span_s(60);
+    rig_run(&rig, give_up_on_the_way);
+}
+
 CHECK_MAIN
