@@ -236,7 +236,7 @@ static void enter_gate(struct ask *ask)
     if (!ask->wants_fresh && !ask->errand)
         (void)errand_take(ask);
     if (limit_is_reached(ask))
-        errand_evict_other(ask->pool, ask->key);
+        errand_evict_other(ask->pool, ask->key, ask->wants_fresh);
 }
 
 /* The end of the queue's time, counted from then. */

@@ -130,14 +130,14 @@ void commons_release(struct commons *commons, struct census **census)
     pthread_mutex_unlock(&commons->lock);
 }
 
-int commons_find_other(struct commons *commons, const struct census *census,
-                       struct census **ret_other)
+int commons_find_other(struct commons *commons, const struct gate *gate,
+                       const struct census *except, struct census **ret_other)
 {
     int worker = -1;
     pthread_mutex_lock(&commons->lock);
-    list_each (link, &census->gate->censuses) {
+    list_each (link, &gate->censuses) {
         struct census *other = container_of(link, struct census, gate_link);
-        if (worker >= 0 || other == census)
+        if (worker >= 0 || other == except)
             continue;
         worker = census_most(other, other->worker_count);
         if (worker >= 0) {

@@ -33,10 +33,10 @@ struct census *commons_get(struct commons *commons, const struct key *key, const
 void commons_release(struct commons *commons, struct census **census);
 
 /*
- * A worker where connections to this address rest under another key than `census`, and that key;
- * -1: none do. *ret_other is the caller's to release.
+ * A worker where connections to this address rest under another key than `except` (NULL: under any
+ * key), and that key; -1: none do. *ret_other is the caller's to release.
  */
-int commons_find_other(struct commons *commons, const struct census *census,
-                       struct census **ret_other);
+int commons_find_other(struct commons *commons, const struct gate *gate,
+                       const struct census *except, struct census **ret_other);
 
 #endif

@@ -264,11 +264,15 @@ static void wake(struct errand *errand)
     co_wake(errand->waiting);
 }
 
-/* On its way to where a connection rests at the same address under another key. False: nowhere. */
-static bool send_for_other(struct errand *errand, const struct pool_key *key)
+/*
+ * On its way to where a connection rests at this key's address, but not under `except` (NULL: under
+ * any key). False: nowhere.
+ */
+static bool send_for_other(struct errand *errand, const struct pool_key *key,
+                           const struct census *except)
 {
     struct pool *pool = errand->from;
-    int worker = commons_find_other(pool->commons, key->census, &errand->held_census);
+    int worker = commons_find_other(pool->commons, gate_of(key), except, &errand->held_census);
     if (worker < 0)
         return false;
     errand->census = errand->held_census;
@@ -276,13 +280,13 @@ static bool send_for_other(struct errand *errand, const struct pool_key *key)
     return true;
 }
 
-void errand_evict_other(struct pool *pool, struct pool_key *key)
+void errand_evict_other(struct pool *pool, struct pool_key *key, bool any)
 {
     struct errand *errand = new_errand(pool);
     if (!errand)
         return;
     errand->back = forget;
-    if (!send_for_other(errand, key))
+    if (!send_for_other(errand, key, any ? NULL : key->census))
         free_errand(errand);
 }
 
@@ -304,7 +308,7 @@ bool errand_make_port(struct pool *pool, struct pool_key *key)
     errand->back = wake;
     errand->waiting = co_self();
     errand->frees_port = true;
-    if (send_for_other(errand, key))
+    if (send_for_other(errand, key, key->census))
         return wait_for(errand);
     free_errand(errand);
     return false;

@@ -57,7 +57,7 @@ void errand_find_place(struct conn *conn);
  */
 WEIR_SUSPENDS bool errand_make_port(struct pool *pool, struct pool_key *key);
 WEIR_SUSPENDS bool errand_make_descriptor(struct pool *pool);
-/* As errand_make_port(), for who does not wait. */
-void errand_evict_other(struct pool *pool, struct pool_key *key);
+/* As errand_make_port(), for who does not wait; `any`: one of this key will do as well. */
+void errand_evict_other(struct pool *pool, struct pool_key *key, bool any);
 
 #endif

@@ -8,6 +8,27 @@
 
 static struct pool_rig rig;
 
+/* One that wants a new connection has no use for those that rest, and they leave no room for it. */
+static void ask_for_a_fresh_one(struct pool_rig *self)
+{
+    struct rig_get get;
+    rig_make_idle(&self->parts[0], 1);
+    rig_make_idle(&self->parts[1], 1);
+    rig_get(&get, &self->parts[0], CONNECTOR_FRESH);
+    CHECK_OK(rig_await(&get));
+    CHECK_EQ(1, rig_closed(&self->parts[0], CLOSE_EVICTED) +
+                    rig_closed(&self->parts[1], CLOSE_EVICTED));
+    if (get.session)
+        rig_release(&get);
+}
+
+TEST(for_a_fresh_one_an_idle_one_makes_room)
+{
+    rig_open(&rig, 1, 2, 8, NULL);
+    rig.options.limits.max_connections = 2;
+    rig_run(&rig, ask_for_a_fresh_one);
+}
+
 /* Who got a dead one asks again, and is still before who came after him. */
 static void give_a_dead_one(struct pool_rig *self)
 {
