@@ -45,6 +45,7 @@ struct ask {
     unsigned peers_tried;  /* of its peer and that one's siblings: so many were dialled */
     struct weir_time slow; /* when the last one of its dials is, and gets company; WEIR_NEVER */
     struct errand *errand; /* to another worker, for a connection; NULL: none is under way */
+    unsigned errand_count; /* so far */
     bool queued;           /* at the gate, whose answer has not come yet */
     bool abandoned;        /* nobody waits any more: frees itself with the answer */
     struct conn *conn;     /* what came; in use, and the ask's */
@@ -57,8 +58,8 @@ struct ask {
 
 /* How it went: for the log; and for who asks again, because what it got was dead. */
 struct ask_story {
-    enum wait_result result;
     uint64_t ticket; /* its place in the queue, which it keeps; 0: it had none */
+    enum wait_result result;
     struct weir_time began; /* to dial; WEIR_NEVER: there was no dial of its own */
 };
 

@@ -86,6 +86,17 @@ static void give_one(struct mail *mail)
         pool_offer(&conn);
 }
 
+/*
+ * It came in vain, since somebody was faster. Who stands in the queue asks on: another worker's may
+ * rest there and nobody would tell, until all that are in use come back. Not for ever, since there
+ * may be some that cannot be given.
+ */
+static bool asks_on(struct ask *ask)
+{
+    return ask->queued && !ask_is_settled(ask) &&
+           ask->errand_count < 2 * ask->pool->commons->part_count && errand_take(ask);
+}
+
 static void take_back(struct errand *errand)
 {
     struct ask *ask = errand->ask;
@@ -103,7 +114,7 @@ static void take_back(struct errand *errand)
         ask_give(ask, conn);
     else if (conn)
         pool_offer(&conn);
-    else if (ask)
+    else if (ask && !asks_on(ask))
         co_wake(ask->co);
     free_errand(errand);
 }
@@ -121,6 +132,7 @@ bool errand_take(struct ask *ask)
     errand->ask = ask;
     errand->back = take_back;
     ask->errand = errand;
+    ask->errand_count++;
     pool_key_hold(ask->key);
     send_to(errand, (unsigned)worker, give_one);
     return true;

@@ -8,6 +8,32 @@
 
 static struct pool_rig rig;
 
+/* Each asks where most rest, which is the same worker for all of them. */
+static void ask_at_once(struct pool_rig *self)
+{
+    struct rig_get gets[RIG_PARTS_MAX - 1];
+    for (unsigned i = 1; i < self->part_count; i++)
+        rig_make_idle(&self->parts[i], 1);
+    for (unsigned i = 0; i < self->part_count - 1; i++)
+        rig_get(&gets[i], &self->parts[0], CONNECTOR_ANY);
+    rig_sleep_ms(100);
+    for (unsigned i = 0; i < self->part_count - 1; i++)
+        CHECK(!rig_waits(&gets[i]));
+    for (unsigned i = 0; i < self->part_count - 1; i++) {
+        CHECK_OK(rig_await(&gets[i]));
+        if (gets[i].session)
+            rig_release(&gets[i]);
+    }
+}
+
+TEST(who_asks_in_vain_asks_where_others_rest)
+{
+    rig_open(&rig, 1, RIG_PARTS_MAX, 8, NULL);
+    rig.options.limits.max_connections = RIG_PARTS_MAX - 1;
+    rig.options.limits.queue_timeout = weir_span_s(60);
+    rig_run(&rig, ask_at_once);
+}
+
 /* One that wants a new connection has no use for those that rest, and they leave no room for it. */
 static void ask_for_a_fresh_one(struct pool_rig *self)
 {
