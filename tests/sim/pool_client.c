@@ -247,7 +247,8 @@ WEIR_SUSPENDS static enum weir_err exchange_with_peer(struct client *self)
     write_request(self);
     for (unsigned attempts = 0;; attempts++) {
         enum weir_err err = attempt(self, want);
-        bool again = err && may_replay(self, err, attempts);
+        /* A drained server's request goes to another one, and here is none. */
+        bool again = err && err != WEIR_E_PEER_DRAINED && may_replay(self, err, attempts);
         want = self->session ? CONNECTOR_FRESH : CONNECTOR_ANY;
         release(self, !err || sim_chance(&play->world, 500));
         if (!again) {
