@@ -34,14 +34,14 @@ static enum miss_reason miss_of(const struct wish *wish)
     return connections > 0 ? MISS_BUSY : MISS_EMPTY;
 }
 
-/* What the ask gave may have died since it was looked at; what has just been made has not. */
+/* What the ask gave may have died, or rested too long, on its way; what was just made has not. */
 static bool is_sound(struct wish *wish)
 {
     enum close_reason reason;
     if (!wish->conn->rested && wish->conn->requests == 0)
         return true;
-    if (idle_is_alive(wish->conn, wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL,
-                      PLACE_CHECKOUT, &reason))
+    if (idle_passes_checkout(wish->conn, wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL,
+                             &reason))
         return true;
     wish->dead++;
     pool_close(&wish->conn, reason, false);

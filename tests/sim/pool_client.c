@@ -165,6 +165,16 @@ static void release(struct client *self, bool keep)
         must(fit || container_of(link, struct conn, idle_link)->id != connection);
 }
 
+/* A sibling of the peer may have been the first to connect. */
+static void follow_peer(struct client *self)
+{
+    struct peer *asked = self->peer, *got = self->session->conn->peer;
+    self->play->tally->siblings += got != asked;
+    self->peer = peer_ref(got);
+    self->peer_number = got->options.upstream_number;
+    peer_unref(asked);
+}
+
 WEIR_SUSPENDS static enum weir_err attempt(struct client *self, enum connector_want want)
 {
     struct play *play = self->play;
@@ -175,6 +185,7 @@ WEIR_SUSPENDS static enum weir_err attempt(struct client *self, enum connector_w
         connector_get(&self->part->pool, self->peer, want, deadline, &self->session);
     must(!drained || err == WEIR_E_PEER_DRAINED);
     TRY(err);
+    follow_peer(self);
     play->gets++;
     self->began = self->done = false;
     self->got = 0;
@@ -268,6 +279,7 @@ WEIR_SUSPENDS static enum weir_err exchange(struct client *self)
         return WEIR_OK; /* nobody to ask */
     self->peer = peer_ref(peer);
     enum weir_err err = exchange_with_peer(self);
+    peer = self->peer;
     self->peer = NULL;
     peer_unref(peer);
     return err;

@@ -23,6 +23,16 @@ static void free_peer(struct peer *peer)
     free(freed);
 }
 
+/* Every second key of each origin is one of a name that stands for all origins. */
+static void relate(struct part *part, struct peer *peer, unsigned number)
+{
+    for (unsigned i = number % KEYS_PER_ORIGIN; i < part->play->peer_count; i += KEYS_PER_ORIGIN)
+        if (part->peers[i]) {
+            list_insert(&part->peers[i]->sibling, &peer->sibling);
+            return;
+        }
+}
+
 static void add_peer(struct play *play, struct part *part, unsigned number)
 {
     struct play_peer *added = malloc(sizeof *added);
@@ -31,6 +41,8 @@ static void add_peer(struct play *play, struct part *part, unsigned number)
     added->peer.unused = free_peer;
     added->play = play;
     play->peers_alive++;
+    if (number % KEYS_PER_ORIGIN == 1)
+        relate(part, &added->peer, number);
     part->peers[number] = &added->peer;
 }
 

@@ -20,6 +20,7 @@ struct tally {
     uint64_t requests, answered, failed, replayed, canceled, stale, unchecked;
     uint64_t puts, dials, moves, drains, cancels;
     uint64_t numbers_reused;
+    uint64_t siblings; /* sessions of another peer than was asked for */
     uint64_t closed[CLOSE_COUNT], not_kept[KEEP_COUNT], unexpected[PLACE_COUNT];
     uint64_t sources[SOURCE_COUNT], misses[MISS_COUNT], waits[WAIT_COUNT], takeovers[TAKE_COUNT];
 };

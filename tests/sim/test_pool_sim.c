@@ -316,6 +316,7 @@ static void print_tally(const struct tally *tally, uint64_t seeds)
            " stale, %" PRIu64 " replayed; %" PRIu64 " responses that nobody had asked for\n",
            tally->sources[SOURCE_NEW], tally->sources[SOURCE_REUSED], tally->stale, tally->replayed,
            tally->unchecked);
+    printf("# %" PRIu64 " sessions of a sibling\n", tally->siblings);
     for (unsigned i = 0; i < CLOSE_COUNT; i++)
         printf("# closed %-20s %8" PRIu64 "\n", close_name((enum close_reason)i), tally->closed[i]);
     for (unsigned i = KEEP + 1; i < KEEP_COUNT; i++)
@@ -371,6 +372,7 @@ static void check_reach(const struct tally *tally)
         if (!CHECK(tally->takeovers[i] > 0))
             printf("# never: takeover %s\n", take_name((enum take_result)i));
     CHECK(tally->numbers_reused > 10000);
+    CHECK(tally->siblings > 1000);
     CHECK(tally->sources[SOURCE_REUSED] > 1000 && tally->stale > 100 && tally->replayed > 100);
 }
 
