@@ -98,16 +98,21 @@ void census_refresh(struct census *census, struct weir_time now)
     publish_and_unlock(census, now);
 }
 
-void census_told(struct census *census, struct weir_span idle_timeout)
+void census_tell(struct census *census, struct weir_span idle_timeout)
 {
     if (atomic_load_explicit(&census->told_ns, memory_order_relaxed) != idle_timeout.ns)
         atomic_store_explicit(&census->told_ns, idle_timeout.ns, memory_order_relaxed);
 }
 
+struct weir_span census_told(const struct census *census)
+{
+    return weir_span_ns(atomic_load_explicit(&census->told_ns, memory_order_relaxed));
+}
+
 struct weir_span census_idle_timeout(const struct census *census)
 {
     int64_t learned = atomic_load_explicit(&census->idle_timeout_ns, memory_order_relaxed);
-    int64_t told = atomic_load_explicit(&census->told_ns, memory_order_relaxed);
+    int64_t told = census_told(census).ns;
     return weir_span_ns(learned == INT64_MAX && told > 0 ? told : learned);
 }
 

@@ -80,8 +80,9 @@ struct weir_span census_safe_rest(const struct census *census);
 uint64_t census_max_requests(const struct census *census);
 /* Whether the learner should be told of one that survived such a rest, or was used so often. */
 bool census_is_news(const struct census *census, struct weir_span idle_age, uint64_t requests);
-/* The peer's own word, in a Keep-Alive field. */
-void census_told(struct census *census, struct weir_span idle_timeout);
+/* The peer's own word, in a Keep-Alive field; and what it said last, 0: nothing. */
+void census_tell(struct census *census, struct weir_span idle_timeout);
+struct weir_span census_told(const struct census *census);
 /* Forgets what has expired. */
 void census_refresh(struct census *census, struct weir_time now);
 

@@ -112,10 +112,24 @@ static enum look choose_look(const struct conn *conn, enum look wanted)
     return conn->released_turn == loop->turn ? LOOK_TOLD : wanted;
 }
 
+/* As its last exchange allows; before the first one, as the server has told in others. */
+static struct weir_span allowed_rest(const struct conn *conn)
+{
+    struct weir_span told = census_told(conn->key->census);
+    if (conn->requests > 0 || told.ns == 0)
+        return conn->rest_for;
+    struct keep_facts facts = {
+        .idle_timeout = conn->rest_for,
+        .has_keepalive_timeout = true,
+        .keepalive_timeout_s = (uint64_t)weir_span_to_ms(told) / 1000,
+    };
+    return keep_rest(&facts);
+}
+
 /* When its rest ends, and by which of the limits. */
 static struct weir_time rest_end(const struct conn *conn, enum close_reason *ret_reason)
 {
-    struct weir_span rest = conn->rest_for;
+    struct weir_span rest = allowed_rest(conn);
     struct weir_span learned =
         conn->peer->options.limits.learn ? census_safe_rest(conn->key->census) : WEIR_FOREVER;
     *ret_reason = CLOSE_IDLE_TIMEOUT;

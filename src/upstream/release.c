@@ -53,10 +53,10 @@ static void learn_from(struct conn *conn, const struct keep_facts *facts, enum k
 {
     struct census *census = conn->key->census;
     struct weir_time now = loop_now(conn->pool->loop);
+    if (facts->has_keepalive_timeout && facts->keepalive_timeout_s <= KEEP_TIMEOUT_S_MAX)
+        census_tell(census, weir_span_s((int64_t)facts->keepalive_timeout_s));
     if (!conn->peer->options.limits.learn || facts->response_incomplete)
         return;
-    if (facts->has_keepalive_timeout && facts->keepalive_timeout_s <= KEEP_TIMEOUT_S_MAX)
-        census_told(census, weir_span_s((int64_t)facts->keepalive_timeout_s));
     if (keep == KEEP_NOT_CLOSED)
         census_closed_after(census, now, conn->requests);
     else if (census_is_news(census, conn->rest_taken, conn->requests))

@@ -90,6 +90,29 @@ STAGE_TEST(the_servers_keep_alive_bounds_the_rest)
     rig_close();
 }
 
+/* A server counts from the time that it accepted: what it said in others holds. */
+STAGE_TEST(the_servers_keep_alive_bounds_one_that_was_never_used)
+{
+    rig_open(10);
+    struct rig_pair pair = rig_dial(0);
+    census_tell(pair.conn->key->census, weir_span_s(5));
+    struct conn *conn = pair.conn;
+    pool_offer(&pair.conn);
+    CHECK_EQ(CONN_IDLE, conn->state);
+    CHECK_EQ(CLOSE_IDLE_TIMEOUT, conn->rest_ends_by);
+    int64_t rest_ms = (int64_t)conn->rest.tick - weir_span_to_ms((struct weir_span){conn->born.ns});
+    CHECK(rest_ms >= 4000 && rest_ms <= 4002);
+    struct rig_pair other = rig_dial(0);
+    census_tell(other.conn->key->census, weir_span_s(1));
+    pool_offer(&other.conn);
+    CHECK_EQ(0, raw_await_end(other.server));
+    CHECK_EQ(1, stat_read(&rig.stats[0].closed[CLOSE_IDLE_TIMEOUT]));
+    raw_close(pair.server);
+    raw_close(other.server);
+    STAGE_UNTIL(rig.pool.idle_count == 0);
+    rig_close();
+}
+
 STAGE_TEST(an_end_while_idle_closes_at_once)
 {
     rig_open(8);
