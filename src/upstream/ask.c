@@ -86,6 +86,15 @@ void ask_dial_failed(struct ask *ask, enum weir_err err)
     ask_fail(ask, err);
 }
 
+/* What becomes free at this worker finds it anyway. */
+static void stand_by(struct ask *ask)
+{
+    if (ask->wants_fresh || ask->pool->commons->part_count == 1)
+        return;
+    ask->place = STANDING_BY;
+    gate_stand_by(gate_of(ask->key), ask);
+}
+
 /* There is room at its own gate. */
 static void dial(struct ask *ask)
 {
@@ -95,6 +104,8 @@ static void dial(struct ask *ask)
     enum weir_err err = dialling_start(ask->pool, ask->key, ask->peer, ask);
     if (err)
         ask_fail(ask, err);
+    else
+        stand_by(ask);
 }
 
 /* The address is worse than another one until it has connected. */
@@ -122,35 +133,36 @@ static void free_abandoned(struct ask *ask)
     free_ask(ask);
 }
 
-static void count_queued(struct ask *ask, bool queued)
+static void enter_queue(struct ask *ask)
 {
-    struct upstream_stats *stats = peer_stats(ask->pool, ask->peer);
-    ask->queued = queued;
-    ask->key->waiting_count += queued ? 1 : -1u;
-    stat_add(&stats->waiting, queued ? 1 : UINT64_MAX);
-    if (!queued)
-        histogram_add(&stats->wait, weir_time_between(ask->asked, loop_now(ask->pool->loop)));
+    ask->place = IN_QUEUE;
+    ask->key->waiting_count++;
+    stat_add(&peer_stats(ask->pool, ask->peer)->waiting, 1);
 }
 
-void ask_left_queue(struct ask *ask)
+static void leave_place(struct ask *ask)
+{
+    struct upstream_stats *stats = peer_stats(ask->pool, ask->peer);
+    if (ask->place == IN_QUEUE) {
+        ask->key->waiting_count--;
+        stat_sub(&stats->waiting, 1);
+        histogram_add(&stats->wait, weir_time_between(ask->asked, loop_now(ask->pool->loop)));
+    }
+    ask->place = AT_NO_GATE;
+}
+
+void ask_left_gate(struct ask *ask)
 {
     if (ask->abandoned)
         free_abandoned(ask);
     else
-        count_queued(ask, false);
+        leave_place(ask);
 }
 
-/* The gate's answer is used, or handed on when it comes too late. */
-static void take_answer(struct ask *ask)
+static void take_conn(struct ask *ask)
 {
-    struct conn *conn = NULL;
-    if (ask->answer == ANSWER_CONN)
-        conn = move_in(ask->pool, ask->key, ask->peer, &ask->parcel);
-    if (ask->answer == ANSWER_DIAL && !ask_is_settled(ask))
-        dial(ask);
-    else if (ask->answer == ANSWER_DIAL)
-        gate_dialled(gate_of(ask->key), false);
-    else if (conn && !ask_is_settled(ask))
+    struct conn *conn = move_in(ask->pool, ask->key, ask->peer, &ask->parcel);
+    if (conn && !ask_is_settled(ask))
         ask_give(ask, conn);
     else if (conn)
         pool_offer(&conn);
@@ -158,16 +170,27 @@ static void take_answer(struct ask *ask)
         ask_fail(ask, WEIR_E_NO_MEMORY);
 }
 
+/* The gate's answer is used, or handed on when it comes too late. */
+static void take_answer(struct ask *ask)
+{
+    if (ask->answer == ANSWER_CONN)
+        take_conn(ask);
+    else if (ask->answer == ANSWER_DIAL && ask_is_settled(ask))
+        gate_dialled(gate_of(ask->key), false);
+    else if (ask->answer == ANSWER_DIAL)
+        dial(ask);
+    else if (!ask_is_settled(ask))
+        stand_by(ask);
+}
+
 static void on_answer(struct mail *mail)
 {
     struct ask *ask = container_of(mail, struct ask, mail);
-    if (!ask->abandoned) {
-        count_queued(ask, false);
-        take_answer(ask);
-        return;
-    }
+    bool abandoned = ask->abandoned;
+    leave_place(ask);
     take_answer(ask);
-    free_abandoned(ask);
+    if (abandoned)
+        free_abandoned(ask);
 }
 
 void ask_answer(struct ask *ask, enum ask_answer answer)
@@ -231,7 +254,7 @@ static void enter_gate(struct ask *ask)
     case GATE_WAIT:
         break;
     }
-    count_queued(ask, true);
+    enter_queue(ask);
     /* What was laid to rest elsewhere just before we stood in the queue is looked for once more. */
     if (!ask->wants_fresh && !ask->errand)
         (void)errand_take(ask);
@@ -259,11 +282,11 @@ WEIR_SUSPENDS static void wait_for_any(struct ask *ask, struct weir_time deadlin
         struct weir_time now = loop_now(ask->pool->loop);
         if (weir_time_before(now, end))
             add_company(ask);
-        else if (ask->queued && limit_is_reached(ask))
+        else if (ask->place == IN_QUEUE && limit_is_reached(ask))
             give_up(ask, WEIR_E_QUEUE_TIMEOUT);
         else if (!weir_time_before(now, deadline))
             give_up(ask, WEIR_E_CONNECT_TIMEOUT);
-        else if (ask->queued)
+        else if (ask->place == IN_QUEUE)
             end = weir_time_min(queue_end(ask, weir_time_after(now, PATIENCE)), deadline);
         else
             end = deadline;
@@ -302,16 +325,15 @@ static void end(struct ask *ask)
         dialling_disown(container_of(link, struct dialling, ask_link));
     ask->errand = NULL;
     ask->co = NULL;
-    if (ask->queued) {
-        count_queued(ask, false);
-        if (!gate_leave(gate_of(ask->key), ask)) {
-            ask->abandoned = true;
-            ask->err = ask->err ? ask->err : WEIR_E_CANCELED;
-            ask->pool->abandoned_count++;
-            return;
-        }
+    bool stands_free = ask->place == AT_NO_GATE || gate_leave(gate_of(ask->key), ask);
+    leave_place(ask);
+    if (stands_free) {
+        free_ask(ask);
+        return;
     }
-    free_ask(ask);
+    ask->abandoned = true;
+    ask->err = ask->err ? ask->err : WEIR_E_CANCELED;
+    ask->pool->abandoned_count++;
 }
 
 enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,

@@ -10,7 +10,8 @@
  * from the next, and one that fails is followed by it at once (RFC 8305, "happy eyeballs").
  *
  * An ask stands in its key's list from beginning to end, so that a connection that becomes free
- * here finds it. In the gate's queue it stands while it may not dial.
+ * here finds it. In the gate's queue it stands while it may not dial; and while it dials it stands
+ * by there, for what becomes free at another worker.
  */
 
 #include "base/list.h"
@@ -29,11 +30,15 @@ struct pool_key;
 enum ask_answer {
     ANSWER_DIAL, /* room to dial, counted already */
     ANSWER_CONN, /* the parcel has a connection, of another worker */
+    ANSWER_NONE, /* a connection was on its way, and has died */
 };
+
+/* Where an ask stands at the gate until its answer comes. */
+enum ask_place { AT_NO_GATE, IN_QUEUE, STANDING_BY };
 
 struct ask {
     struct list key_link;  /* in key.asks, oldest first */
-    struct list gate_link; /* in gate.asks, under its lock */
+    struct list gate_link; /* in gate.asks or gate.standing_by, under its lock */
     uint64_t ticket;       /* its place there: who came before it has a smaller one */
     struct pool *pool;
     struct pool_key *key;
@@ -46,10 +51,10 @@ struct ask {
     struct weir_time slow; /* when the last one of its dials is, and gets company; WEIR_NEVER */
     struct errand *errand; /* to another worker, for a connection; NULL: none is under way */
     unsigned errand_count; /* so far */
-    bool queued;           /* at the gate, whose answer has not come yet */
-    bool abandoned;        /* nobody waits any more: frees itself with the answer */
-    struct conn *conn;     /* what came; in use, and the ask's */
-    enum weir_err err;     /* or why nothing did */
+    enum ask_place place;
+    bool abandoned;    /* nobody waits any more: frees itself with the answer */
+    struct conn *conn; /* what came; in use, and the ask's */
+    enum weir_err err; /* or why nothing did */
     enum wait_result result;
     struct mail mail; /* the gate's answer */
     enum ask_answer answer;
@@ -76,15 +81,15 @@ WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key
 
 /* Gives it a connection, in use and the ask's from now on. It must not be settled (checked). */
 void ask_give(struct ask *ask, struct conn *conn);
-/* It was taken off its gate's queue, at its own worker, which is all the answer it gets. */
-void ask_left_queue(struct ask *ask);
+/* It was taken from its gate, at its own worker, which is all the answer it gets. */
+void ask_left_gate(struct ask *ask);
 /* Whether it has a connection, or will get none. */
 bool ask_is_settled(const struct ask *ask);
 /* Tells it that nothing will come: its peer was drained, or memory is out. */
 void ask_fail(struct ask *ask, enum weir_err err);
 /* One of its dials, which it does not have any more, came to nothing. */
 void ask_dial_failed(struct ask *ask, enum weir_err err);
-/* Sends it the gate's answer: from any worker, by who took it off the queue. */
+/* Sends it the gate's answer: from any worker, by who took it from there. */
 void ask_answer(struct ask *ask, enum ask_answer answer);
 
 #endif

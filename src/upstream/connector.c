@@ -40,8 +40,9 @@ static bool is_sound(struct wish *wish)
     enum close_reason reason;
     if (!wish->conn->rested && wish->conn->requests == 0)
         return true;
-    if (idle_passes_checkout(wish->conn, wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL,
-                             &reason))
+    if (idle_may_rest(wish->conn, &reason) &&
+        idle_is_alive(wish->conn, wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL,
+                      PLACE_CHECKOUT, &reason))
         return true;
     wish->dead++;
     pool_close(&wish->conn, reason, false);

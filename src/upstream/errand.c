@@ -93,7 +93,7 @@ static void give_one(struct mail *mail)
  */
 static bool asks_on(struct ask *ask)
 {
-    return ask->queued && !ask_is_settled(ask) &&
+    return ask->place == IN_QUEUE && !ask_is_settled(ask) &&
            ask->errand_count < 2 * ask->pool->commons->part_count && errand_take(ask);
 }
 

@@ -16,6 +16,7 @@ struct gate *gate_new(const struct addr *addr)
     gate->addr = *addr;
     list_init(&gate->censuses);
     list_init(&gate->asks);
+    list_init(&gate->standing_by);
     must(pthread_mutex_init(&gate->lock, NULL) == 0);
     return gate;
 }
@@ -23,6 +24,7 @@ struct gate *gate_new(const struct addr *addr)
 void gate_free(struct gate *gate)
 {
     must(list_is_empty(&gate->asks) && list_is_empty(&gate->censuses));
+    must(list_is_empty(&gate->standing_by));
     must(gate->connections == 0 && gate->dials == 0);
     pthread_mutex_destroy(&gate->lock);
     free(gate);
@@ -64,6 +66,12 @@ static void dequeue(struct gate *gate, struct ask *ask)
 {
     list_remove(&ask->gate_link);
     atomic_fetch_sub(&gate->waiting, 1);
+}
+
+static void dismiss(struct gate *gate, struct ask *ask)
+{
+    list_remove(&ask->gate_link);
+    atomic_fetch_sub(&gate->standing_by_count, 1);
 }
 
 /* Who waits for a dial alone waits as long as for any dial: only a limit makes a queue. */
@@ -154,11 +162,37 @@ void gate_put_back(struct ask *ask)
     let_in_and_unlock(gate);
 }
 
+void gate_stand_by(struct gate *gate, struct ask *ask)
+{
+    pthread_mutex_lock(&gate->lock);
+    list_push_back(&gate->standing_by, &ask->gate_link);
+    atomic_fetch_add(&gate->standing_by_count, 1);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+struct ask *gate_take_standing_by(struct gate *gate, const struct census *census)
+{
+    struct ask *taken = NULL;
+    pthread_mutex_lock(&gate->lock);
+    list_each (link, &gate->standing_by) {
+        struct ask *ask = container_of(link, struct ask, gate_link);
+        if (ask->key->census != census)
+            continue;
+        dismiss(gate, ask);
+        taken = ask;
+        break;
+    }
+    pthread_mutex_unlock(&gate->lock);
+    return taken;
+}
+
 bool gate_leave(struct gate *gate, struct ask *ask)
 {
     pthread_mutex_lock(&gate->lock);
     bool was_there = !list_is_empty(&ask->gate_link);
-    if (was_there)
+    if (was_there && ask->place == STANDING_BY)
+        dismiss(gate, ask);
+    else if (was_there)
         dequeue(gate, ask);
     pthread_mutex_unlock(&gate->lock);
     return was_there;

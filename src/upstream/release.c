@@ -115,9 +115,36 @@ static struct ask *take_waiting(const struct conn *conn)
         struct ask *ask = gate_take_oldest(gate);
         if (!ask || ask->pool != conn->pool || !ask_is_settled(ask))
             return ask;
-        ask_left_queue(ask); /* it has something already */
+        ask_left_gate(ask); /* it has something already */
     }
     return NULL;
+}
+
+/* Somebody of another worker who dials. */
+static struct ask *take_standing_by(const struct conn *conn)
+{
+    struct gate *gate = gate_of(conn->key);
+    while (gate_has_standing_by(gate)) {
+        struct ask *ask = gate_take_standing_by(gate, conn->key->census);
+        if (!ask || ask->pool != conn->pool)
+            return ask;
+        ask_left_gate(ask); /* it has something already: give_here() comes first */
+    }
+    return NULL;
+}
+
+/* Its dial goes on, so that nothing is lost when this comes to nothing. */
+static void on_offered(struct parcel *parcel, void *owner)
+{
+    ask_answer(owner, parcel->full ? ANSWER_CONN : ANSWER_NONE);
+}
+
+static bool give_elsewhere(struct conn *conn)
+{
+    struct ask *ask = take_standing_by(conn);
+    if (ask)
+        move_out(&conn, &ask->parcel, on_offered, ask);
+    return ask;
 }
 
 /*
@@ -129,7 +156,7 @@ static void give_to(struct ask *ask, struct conn *conn)
         gate_put_back(ask);
         pool_close(&conn, CLOSE_EVICTED, false);
     } else if (ask->pool == conn->pool) {
-        ask_left_queue(ask);
+        ask_left_gate(ask);
         ask_give(ask, conn);
     } else {
         move_out(&conn, &ask->parcel, on_handed, ask);
@@ -173,7 +200,7 @@ void pool_offer(struct conn **conn)
     struct ask *ask = take_waiting(offered);
     if (ask)
         give_to(ask, offered);
-    else if (give_here(offered))
+    else if (give_here(offered) || give_elsewhere(offered))
         return;
     else if (!idle_may_rest(offered, &reason))
         pool_close(&offered, reason, false);
