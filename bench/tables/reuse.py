@@ -28,7 +28,7 @@ LOADERS = 4
 def add_arguments(parser):
     parser.add_argument("--workers", type=int, default=16, help="of each proxy (default: 16)")
     parser.add_argument("--origins", type=int, default=200, help="(default: 200)")
-    parser.add_argument("--rate", type=int, default=400, help="requests a second (default: 400)")
+    parser.add_argument("--rate", type=int, default=100, help="requests a second (default: 100)")
     parser.add_argument("--warm-up", type=int, default=10, help="seconds (default: 10)")
     parser.add_argument("--seconds", type=int, default=30, help="that count (default: 30)")
 
@@ -78,8 +78,23 @@ CONFIGS = {"weir-epoll": weir_config, "weir-uring": weir_config, "nginx": nginx_
            "haproxy": haproxy_config}
 
 
+def ask(port, origin):
+    """One request on a connection of its own; whether it was answered well."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    try:
+        connection.request("GET", "/75", headers={"Host": f"o{origin}.test",
+                                                  "Connection": "close"})
+        response = connection.getresponse()
+        response.read()
+        return response.status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
+
+
 class Load:
-    """Requests at an even rate, from a few threads; what failed is counted."""
+    """Requests that come by chance, so many a second; what failed is counted."""
 
     def __init__(self, port, options, seconds, seed):
         self.port, self.options, self.failed, self.sent = port, options, 0, 0
@@ -93,28 +108,15 @@ class Load:
 
     def run(self, seconds, seed):
         chance = random.Random(seed)
-        step, begun = LOADERS / self.options.rate, time.monotonic()
-        for number in range(int(seconds / step)):
-            pause = begun + number * step - time.monotonic()
-            if pause > 0:
-                time.sleep(pause)
-            good = self.ask(chance.randrange(self.options.origins))
+        rate = self.options.rate / LOADERS
+        due = time.monotonic()
+        for _ in range(int(seconds * rate)):
+            due += chance.expovariate(rate)
+            time.sleep(max(0, due - time.monotonic()))
+            good = ask(self.port, chance.randrange(self.options.origins))
             with self.lock:
                 self.sent += 1
                 self.failed += not good
-
-    def ask(self, origin):
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
-        try:
-            connection.request("GET", "/75", headers={"Host": f"o{origin}.test",
-                                                      "Connection": "close"})
-            response = connection.getresponse()
-            response.read()
-            return response.status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
 
 
 class Origins:
@@ -146,6 +148,8 @@ def measure(options, proxy, origins):
         child = Child(proxy.name, argv, directory)
         stack.callback(child.stop)
         child.wait_ready(port)
+        for origin in range(options.origins):
+            ask(port, origin)
         Load(port, options, options.warm_up, 1)
         before = origins.accepted()
         load = Load(port, options, options.seconds, 1000)
