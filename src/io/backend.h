@@ -105,8 +105,8 @@ struct backend_ops {
     void (*close)(struct backend **backend);
 
     struct weir_time (*now)(struct backend *backend);
-    /* Waits until something happens, `until` at the latest, and delivers it; then now() has moved.
-     */
+    /* Waits until something happens, `until` at the latest; then has the loop read the clock, and
+     * delivers what came. */
     void (*poll)(struct backend *backend, struct weir_time until);
     /* Makes a poll that waits, or the next one, return. From any thread. */
     void (*interrupt)(struct backend *backend);

@@ -158,6 +158,7 @@ static void epoll_poll(struct backend *backend, struct weir_time until)
         epoll_wait(backend->epoll, backend->events, EVENTS_PER_POLL, timeout_ms(backend, until));
     must(count >= 0 || errno == EINTR);
     backend->event_count = count > 0 ? count : 0;
+    loop_read_clock(backend->loop);
     for (int i = 0; i < backend->event_count; i++) {
         backend->delivering = i;
         struct epoll_event event = backend->events[i];

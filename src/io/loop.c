@@ -39,7 +39,6 @@ void loop_turn(struct loop *loop, struct weir_time until)
     else
         until = weir_time_min(until, timers_next(&loop->sched.timers));
     loop->ops->poll(loop->backend, until);
-    loop->sched.now = loop->ops->now(loop->backend);
     mailbox_deliver(&loop->mailbox);
     timers_expire(&loop->sched.timers, loop->sched.now);
 }

@@ -55,6 +55,15 @@ void loop_post(struct loop *loop, struct mail *mail);
 /* This thread's loop (checked). */
 struct loop *loop_here(void);
 
+/*
+ * For backends, between waiting and delivering what came: what is delivered happens now, and not
+ * when the loop began to wait, which may be long ago.
+ */
+static inline void loop_read_clock(struct loop *loop)
+{
+    loop->sched.now = loop->ops->now(loop->backend);
+}
+
 /* The time of this turn: read once after the world was waited for. */
 static inline struct weir_time loop_now(const struct loop *loop)
 {

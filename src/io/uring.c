@@ -473,6 +473,7 @@ static void uring_poll(struct backend *backend, struct weir_time until)
     if (!list_is_empty(&backend->starved))
         until = weir_time_min(until, loop_deadline(backend->loop, STARVED_WAIT));
     enter(backend, until);
+    loop_read_clock(backend->loop);
     deliver_all(backend);
 }
 

@@ -38,14 +38,10 @@ bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,
     }
 }
 
-/*
- * The server ended it at rest: how long that was is worth knowing. A watch is called before the
- * turn's time is read, and the turn before may be long ago: so the clock is asked.
- */
+/* The server ended it at rest: how long that was is worth knowing. */
 static void learn_end(const struct conn *conn, enum close_reason reason)
 {
-    struct loop *loop = conn->pool->loop;
-    struct weir_time now = loop->ops->now(loop->backend);
+    struct weir_time now = loop_now(conn->pool->loop);
     if (conn->peer->options.limits.learn &&
         (reason == CLOSE_PEER_CLOSED || reason == CLOSE_PEER_RESET))
         census_closed(conn->key->census, now, weir_time_between(conn->released, now),

@@ -181,3 +181,15 @@ def test_client_that_does_not_take_its_response_is_left(origin, weir, connect):
 def test_connection_without_a_single_byte_is_closed(origin, weir, connect):
     client = connect(service_with(weir, origin, client_header_timeout="300ms"))
     assert client.ended() == "fin"
+
+
+def test_time_in_which_nothing_happened_does_not_count(weir, origin, connect):
+    """A client's time begins when it comes, however long its worker had nothing to do before."""
+    span = 0.5 * PATIENCE
+    proxy = service_with(weir, origin, client_header_timeout=f"{span * 1000:.0f}ms",
+                         keepalive_timeout=f"{span * 1000:.0f}ms")
+    time.sleep(3 * span)  # nothing happens
+    client = connect(proxy)
+    assert client.get().status == 200
+    time.sleep(span / 2)  # not yet
+    assert client.get().status == 200

@@ -221,6 +221,7 @@ void sim_poll(struct backend *backend, struct weir_time until)
         advance(world, until);
     }
     backend->interrupted = false;
+    loop_read_clock(backend->loop);
     for (struct sim_event *event; (event = next_due(world, backend));) {
         list_remove(&event->link);
         world->event_count++;

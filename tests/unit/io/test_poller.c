@@ -4,6 +4,7 @@
 #include "tests/unit/io/drive.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 /* A poller on one end of a pair; the test writes to the other and reads past it. */
@@ -13,6 +14,7 @@ struct watched {
     int other;
     unsigned calls, readable, writable;
     bool happened, read_all, stop;
+    struct weir_time told;
 };
 
 static void read_all(int descriptor)
@@ -27,6 +29,7 @@ static void note(struct poller *poller, bool readable, bool writable)
     struct watched *watched = container_of(poller, struct watched, poller);
     CHECK(loop_here() == poller->loop && !co_self());
     watched->calls++;
+    watched->told = loop_now(poller->loop);
     watched->readable += readable;
     watched->writable += writable;
     watched->happened = true;
@@ -88,6 +91,30 @@ static void tell_of_bytes(struct drive *drive)
 }
 
 DRIVE_EACH(bytes_are_told, tell_of_bytes)
+
+static void *write_later(void *argument)
+{
+    poll(NULL, 0, 50);
+    write_text(*(int *)argument, "something");
+    return NULL;
+}
+
+/* The loop waits for long; what comes then has not come when the waiting began. */
+static void tell_in_time(struct drive *drive)
+{
+    struct watched watched;
+    pthread_t writer;
+    watch_one(&watched, drive, true, false);
+    settle(drive);
+    struct weir_time began = loop_now(&drive->loop);
+    must(pthread_create(&writer, NULL, write_later, &watched.other) == 0);
+    expect_call(&watched);
+    CHECK(weir_time_between(began, watched.told).ns >= weir_span_ms(45).ns);
+    CHECK_EQ(0, pthread_join(writer, NULL));
+    end_one(&watched);
+}
+
+DRIVE_EACH(what_is_told_is_told_at_its_time, tell_in_time)
 
 static void tell_the_level(struct drive *drive)
 {
