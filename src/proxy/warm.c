@@ -28,13 +28,23 @@ static void dial_for(struct service *service, struct peer *peer, struct pool_key
             return;
 }
 
+/* By its own word the server ends what rests before it could be of use. */
+static bool leaves_no_time(const struct census *census)
+{
+    struct keep_facts facts = {.idle_timeout = WEIR_FOREVER, .has_keepalive_timeout = true};
+    struct weir_span told = census_told(census);
+    facts.keepalive_timeout_s = (uint64_t)(told.ns < 0 ? 0 : weir_span_to_ms(told) / 1000);
+    return told.ns >= 0 && keep_rest(&facts).ns <= 0;
+}
+
 static void warm_server(struct service *service, struct balance_server *server)
 {
     struct warm_notes *notes = &server->warm;
     struct pool_key *key = server->peer->known;
     unsigned wanted = server->peer->options.limits.min_idle;
     struct weir_time now = loop_now(service->loop);
-    if (wanted == 0 || server->unwell || weir_time_before(now, notes->rests_until))
+    if (wanted == 0 || server->unwell || leaves_no_time(key->census) ||
+        weir_time_before(now, notes->rests_until))
         return;
     unsigned ready = count_ready(key->census) + key->dialling_count;
     if (notes->dialled && ready <= notes->ready_before) {

@@ -166,8 +166,10 @@ static void take_conn(struct ask *ask)
         ask_give(ask, conn);
     else if (conn)
         pool_offer(&conn);
-    else
+    else if (list_is_empty(&ask->dials))
         ask_fail(ask, WEIR_E_NO_MEMORY);
+    else if (!ask_is_settled(ask))
+        stand_by(ask);
 }
 
 /* The gate's answer is used, or handed on when it comes too late. */
@@ -351,8 +353,7 @@ enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer 
     enum weir_err err = ask->err;
     if (!err)
         *ret_conn = ask->conn;
-    *story =
-        (struct ask_story){.ticket = ask->ticket, .result = ask->result, .began = ask->dial_began};
+    *story = (struct ask_story){ask->ticket, ask->result, ask->dial_began};
     end(ask);
     return err;
 }

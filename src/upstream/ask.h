@@ -37,9 +37,10 @@ enum ask_answer {
 enum ask_place { AT_NO_GATE, IN_QUEUE, STANDING_BY };
 
 struct ask {
-    struct list key_link;  /* in key.asks, oldest first */
-    struct list gate_link; /* in gate.asks or gate.standing_by, under its lock */
-    uint64_t ticket;       /* its place there: who came before it has a smaller one */
+    struct list key_link;    /* in key.asks, oldest first */
+    struct list gate_link;   /* in gate.asks or census.standing_by, under the gate's lock */
+    struct ask *next_let_in; /* of those taken off the queue together, until they are told */
+    uint64_t ticket;         /* its place there: who came before it has a smaller one */
     struct pool *pool;
     struct pool_key *key;
     struct peer *peer;
@@ -73,7 +74,7 @@ struct ask_story {
  * of its siblings. *story is empty, or that of the ask before, and tells of this one when there is
  * no error. Errors: WEIR_E_REFUSED, _UNREACHABLE,
  * _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED,
- * _NO_MEMORY, _CANCELED.
+ * _NO_MEMORY, _LIMIT, _IO, _PERMISSION, _ADDRESS_IN_USE, _CANCELED.
  */
 WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
                                          bool wants_fresh, struct weir_time deadline,

@@ -13,6 +13,8 @@ struct census *census_new(const struct key *key, struct gate *gate, unsigned wor
         return NULL;
     *census = (struct census){.key = *key, .gate = gate, .worker_count = worker_count};
     list_init(&census->gate_link);
+    list_init(&census->standing_by);
+    atomic_init(&census->told_ns, -1);
     must(pthread_mutex_init(&census->lock, NULL) == 0);
     learn_init(&census->learn);
     atomic_init(&census->idle_timeout_ns, INT64_MAX);
@@ -26,6 +28,7 @@ struct census *census_new(const struct key *key, struct gate *gate, unsigned wor
 
 void census_free(struct census *census)
 {
+    must(list_is_empty(&census->standing_by));
     for (unsigned i = 0; i < census->worker_count; i++)
         must(atomic_load(&census->counts[i].idle) == 0 && !census->counts[i].local);
     pthread_mutex_destroy(&census->lock);

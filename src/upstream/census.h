@@ -34,12 +34,14 @@ struct census {
     struct list gate_link; /* in gate.censuses */
     struct key key;
     struct gate *gate;
-    unsigned references;  /* under the lock of the commons */
-    pthread_mutex_t lock; /* over `learn` alone */
+    unsigned references;     /* under the lock of the commons */
+    struct list standing_by; /* asks that dial, in the order of coming, under the gate's lock */
+    _Atomic unsigned standing_by_count; /* may be read without it */
+    pthread_mutex_t lock;               /* over `learn` alone */
     struct learn learn;
     /* What was learned, for those who only read. */
     _Atomic int64_t idle_timeout_ns, safe_rest_ns; /* INT64_MAX: nothing */
-    _Atomic int64_t told_ns;        /* what the peer's last Keep-Alive field said; 0: nothing */
+    _Atomic int64_t told_ns;        /* what the peer's last Keep-Alive field said; -1: nothing */
     _Atomic uint64_t max_requests;  /* 0: nothing */
     _Atomic int64_t news_rest_ns;   /* survivors of a longer rest are news */
     _Atomic uint64_t news_requests; /* and so are more requests on one */
@@ -51,6 +53,11 @@ struct census {
 /* NULL when memory is out. */
 struct census *census_new(const struct key *key, struct gate *gate, unsigned worker_count);
 void census_free(struct census *census);
+
+static inline bool census_has_standing_by(const struct census *census)
+{
+    return atomic_load(&census->standing_by_count) > 0;
+}
 
 static inline void census_set(struct census *census, unsigned worker, unsigned idle)
 {
@@ -80,7 +87,7 @@ struct weir_span census_safe_rest(const struct census *census);
 uint64_t census_max_requests(const struct census *census);
 /* Whether the learner should be told of one that survived such a rest, or was used so often. */
 bool census_is_news(const struct census *census, struct weir_span idle_age, uint64_t requests);
-/* The peer's own word, in a Keep-Alive field; and what it said last, 0: nothing. */
+/* The peer's own word, in a Keep-Alive field; and what it said last, below 0: nothing. */
 void census_tell(struct census *census, struct weir_span idle_timeout);
 struct weir_span census_told(const struct census *census);
 /* Forgets what has expired. */
@@ -88,9 +95,8 @@ void census_refresh(struct census *census, struct weir_time now);
 
 /*
  * True for one caller at a time, and only when what was learned should be tested: its connection,
- * which has rested for `age`,
- * stays, and is not given out, until the peer closes it or for *ret_stay more. Who got it ends it
- * with census_end_probe().
+ * which has rested for `age`, stays, and is not given out, until the peer closes it or for
+ * *ret_stay more. Who got it ends it with census_end_probe().
  */
 bool census_begin_probe(struct census *census, struct weir_time now, struct weir_span age,
                         struct weir_span *ret_stay);

@@ -95,6 +95,7 @@ static struct census *add_census(struct commons *commons, const struct key *key,
     struct census *census = census_new(key, gate, commons->part_count);
     if (census && map_insert(&commons->censuses, &census->link, key->hash)) {
         list_push_back(&gate->censuses, &census->gate_link);
+        atomic_fetch_add(&gate->census_count, 1);
         return census;
     }
     if (census)
@@ -124,6 +125,7 @@ void commons_release(struct commons *commons, struct census **census)
         struct gate *gate = released->gate;
         map_remove(&commons->censuses, &released->link);
         list_remove(&released->gate_link);
+        atomic_fetch_sub(&gate->census_count, 1);
         census_free(released);
         release_gate(commons, gate);
     }

@@ -6,7 +6,7 @@
  * What the parts of one service's pool, one for each worker, have in common: the places for idle
  * connections, and what all of them know of each key (census.h) and address (gate.h). Each part
  * keeps what it found here, so the lock is taken only when a part meets a key for the first time,
- * and when it forgets one.
+ * when it forgets one, and when room is looked for under the other keys of an address.
  */
 
 #include "upstream/census.h"

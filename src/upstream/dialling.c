@@ -97,6 +97,8 @@ WEIR_SUSPENDS static void run(void *argument)
     struct stream *stream = NULL;
     struct weir_time began = loop_now(loop);
     self->co = co_self();
+    if (self->pool->draining && !self->ask)
+        co_cancel(self->co); /* disowned before it could be told */
     enum weir_err err = connect_somehow(self, &stream);
     self->co = NULL;
     count_dialling(self, -1);

@@ -294,6 +294,8 @@ static bool send_for_other(struct errand *errand, const struct pool_key *key,
 
 void errand_evict_other(struct pool *pool, struct pool_key *key, bool any)
 {
+    if (!any && atomic_load(&gate_of(key)->census_count) == 1)
+        return;
     struct errand *errand = new_errand(pool);
     if (!errand)
         return;

@@ -16,7 +16,6 @@ struct gate *gate_new(const struct addr *addr)
     gate->addr = *addr;
     list_init(&gate->censuses);
     list_init(&gate->asks);
-    list_init(&gate->standing_by);
     must(pthread_mutex_init(&gate->lock, NULL) == 0);
     return gate;
 }
@@ -24,7 +23,6 @@ struct gate *gate_new(const struct addr *addr)
 void gate_free(struct gate *gate)
 {
     must(list_is_empty(&gate->asks) && list_is_empty(&gate->censuses));
-    must(list_is_empty(&gate->standing_by));
     must(gate->connections == 0 && gate->dials == 0);
     pthread_mutex_destroy(&gate->lock);
     free(gate);
@@ -68,17 +66,19 @@ static void dequeue(struct gate *gate, struct ask *ask)
     atomic_fetch_sub(&gate->waiting, 1);
 }
 
-static void dismiss(struct gate *gate, struct ask *ask)
+static void dismiss(struct ask *ask)
 {
     list_remove(&ask->gate_link);
-    atomic_fetch_sub(&gate->standing_by_count, 1);
+    atomic_fetch_sub(&ask->key->census->standing_by_count, 1);
 }
 
 /* Who waits for a dial alone waits as long as for any dial: only a limit makes a queue. */
 static bool queue_is_full(const struct gate *gate, const struct ask *ask)
 {
     const struct peer_limits *limits = &ask->peer->options.limits;
-    return limits->max_connections > 0 && gate->connections >= limits->max_connections &&
+    bool stood_there = ask->ticket > 0;
+    return !stood_there && limits->max_connections > 0 &&
+           gate->connections >= limits->max_connections &&
            atomic_load(&gate->waiting) >= limits->queue_size;
 }
 
@@ -111,20 +111,26 @@ bool gate_enter_now(struct gate *gate, unsigned connections_max, unsigned dials_
     return enters;
 }
 
-/* Takes those off the queue for whom there is room now, and unlocks before it tells them. */
+/*
+ * Takes those off the queue for whom there is room now, and unlocks before it tells them. Who gives
+ * up meanwhile must find that it does not stand there any more: so they are in no list.
+ */
 static void let_in_and_unlock(struct gate *gate)
 {
-    struct list let_in;
-    list_init(&let_in);
+    struct ask *first = NULL, **end = &first;
     for (struct ask *ask; (ask = oldest(gate)) && has_room_for(gate, ask);) {
         gate->connections++;
         gate->dials++;
         dequeue(gate, ask);
-        list_push_back(&let_in, &ask->gate_link);
+        ask->next_let_in = NULL;
+        *end = ask;
+        end = &ask->next_let_in;
     }
     pthread_mutex_unlock(&gate->lock);
-    for (struct list *link; (link = list_pop_front(&let_in));)
-        ask_answer(container_of(link, struct ask, gate_link), ANSWER_DIAL);
+    for (struct ask *ask; (ask = first);) {
+        first = ask->next_let_in; /* once it is told it may be gone */
+        ask_answer(ask, ANSWER_DIAL);
+    }
 }
 
 void gate_dialled(struct gate *gate, bool connected)
@@ -164,26 +170,24 @@ void gate_put_back(struct ask *ask)
 
 void gate_stand_by(struct gate *gate, struct ask *ask)
 {
+    struct census *census = ask->key->census;
     pthread_mutex_lock(&gate->lock);
-    list_push_back(&gate->standing_by, &ask->gate_link);
-    atomic_fetch_add(&gate->standing_by_count, 1);
+    list_push_back(&census->standing_by, &ask->gate_link);
+    atomic_fetch_add(&census->standing_by_count, 1);
     pthread_mutex_unlock(&gate->lock);
 }
 
-struct ask *gate_take_standing_by(struct gate *gate, const struct census *census)
+struct ask *gate_take_standing_by(struct census *census)
 {
-    struct ask *taken = NULL;
-    pthread_mutex_lock(&gate->lock);
-    list_each (link, &gate->standing_by) {
-        struct ask *ask = container_of(link, struct ask, gate_link);
-        if (ask->key->census != census)
-            continue;
-        dismiss(gate, ask);
-        taken = ask;
-        break;
+    struct ask *ask = NULL;
+    pthread_mutex_lock(&census->gate->lock);
+    struct list *link = list_first(&census->standing_by);
+    if (link) {
+        ask = container_of(link, struct ask, gate_link);
+        dismiss(ask);
     }
-    pthread_mutex_unlock(&gate->lock);
-    return taken;
+    pthread_mutex_unlock(&census->gate->lock);
+    return ask;
 }
 
 bool gate_leave(struct gate *gate, struct ask *ask)
@@ -191,7 +195,7 @@ bool gate_leave(struct gate *gate, struct ask *ask)
     pthread_mutex_lock(&gate->lock);
     bool was_there = !list_is_empty(&ask->gate_link);
     if (was_there && ask->place == STANDING_BY)
-        dismiss(gate, ask);
+        dismiss(ask);
     else if (was_there)
         dequeue(gate, ask);
     pthread_mutex_unlock(&gate->lock);

@@ -7,13 +7,15 @@
  * are being dialled, and who waits because there may be no more of either. First come, first
  * served, over all workers.
  *
- * The lock is held for a few instructions, and taken by who dials, closes, or waits; a request that
- * finds an idle connection where nobody waits never takes it.
+ * The lock is held for a few instructions, and taken by who dials, closes, or waits, and by who
+ * gives one of these a connection; a request that finds an idle connection, and nobody who wants it
+ * when it is released, never takes it.
  *
- * Who dials stands by meanwhile, and may be given a connection that another worker has no use for.
+ * Who dials stands by meanwhile, at the census of its key, and may be given a connection that
+ * another worker has no use for.
  *
  * An ask that waits here is taken off the queue by whoever has something for it: room to dial, or a
- * connection. The answer goes to its worker by mail, always and exactly once.
+ * connection. The answer goes to its worker by mail, or is given there at once, and exactly once.
  */
 
 #include "base/list.h"
@@ -31,17 +33,15 @@ struct census;
 struct gate {
     struct map_link link; /* in commons.gates */
     struct addr addr;
-    unsigned references;  /* both under the lock of the commons */
-    struct list censuses; /* of the keys with this address */
+    struct list censuses; /* of the keys with this address, under the lock of the commons */
+    _Atomic unsigned census_count;
     pthread_mutex_t lock;
     _Atomic unsigned connections; /* idle, in use and being dialled; may be read without the lock */
     unsigned dials;
-    struct list asks;                   /* who waits, oldest first */
-    uint64_t last_ticket;               /* of who began to wait last */
-    _Atomic unsigned waiting;           /* how many; may be read without the lock */
-    struct list standing_by;            /* who dials, in the order of coming */
-    _Atomic unsigned standing_by_count; /* likewise */
-    _Atomic unsigned active;            /* sessions now; counted where balancing asks for it */
+    struct list asks;         /* who waits, oldest first */
+    uint64_t last_ticket;     /* of who began to wait last */
+    _Atomic unsigned waiting; /* how many; may be read without the lock */
+    _Atomic unsigned active;  /* sessions now; counted where balancing asks for it */
 };
 
 /* NULL when memory is out. */
@@ -77,14 +77,8 @@ void gate_put_back(struct ask *ask);
 
 /* An ask that dials would as well have a connection that becomes free before. */
 void gate_stand_by(struct gate *gate, struct ask *ask);
-
-static inline bool gate_has_standing_by(const struct gate *gate)
-{
-    return atomic_load(&gate->standing_by_count) > 0;
-}
-
-/* Takes the one of this key that has stood by for longest; NULL. It must be answered. */
-struct ask *gate_take_standing_by(struct gate *gate, const struct census *census);
+/* Takes the one that has stood by for longest; NULL. It must be answered. */
+struct ask *gate_take_standing_by(struct census *census);
 
 /* Takes an ask away from where it stands. False: an answer is on its way already. */
 bool gate_leave(struct gate *gate, struct ask *ask);

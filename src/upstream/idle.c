@@ -112,7 +112,7 @@ static enum look choose_look(const struct conn *conn, enum look wanted)
 static struct weir_span allowed_rest(const struct conn *conn)
 {
     struct weir_span told = census_told(conn->key->census);
-    if (conn->requests > 0 || told.ns == 0)
+    if (conn->requests > 0 || told.ns < 0)
         return conn->rest_for;
     struct keep_facts facts = {
         .idle_timeout = conn->rest_for,

@@ -7,9 +7,8 @@
 #include "upstream/pool.h"
 
 /* Something came while it was leaving, or it cannot leave. */
-static void give_up(struct conn *conn, struct parcel *parcel)
+static void give_up(struct conn *conn, struct detached *came)
 {
-    const struct detached *came = &parcel->detached;
     enum close_reason reason = CLOSE_ERROR;
     if (came->received) {
         reason = CLOSE_UNEXPECTED_DATA;
@@ -20,7 +19,7 @@ static void give_up(struct conn *conn, struct parcel *parcel)
         reason = CLOSE_PEER_RESET;
     }
     if (!conn->stream)
-        sock_drop(conn->pool->loop, &parcel->detached);
+        sock_drop(conn->pool->loop, came);
     pool_close(&conn, reason, false);
 }
 
@@ -36,20 +35,24 @@ static void fill(struct parcel *parcel, const struct conn *conn)
     parcel->rest_for = conn->rest_for;
 }
 
+/* Who should have had it stands in the queue again before its end makes room there. */
 WEIR_SUSPENDS static void run(void *argument)
 {
     struct conn *conn = argument;
     struct parcel *parcel = conn->parcel;
     move_sent_fn *sent = conn->sent;
     void *owner = conn->sent_owner;
-    stream_detach(&conn->stream, &parcel->detached);
-    if (parcel->detached.received || parcel->detached.end != IO_NOTHING) {
-        give_up(conn, parcel);
-    } else {
+    struct detached detached = {.descriptor = -1};
+    stream_detach(&conn->stream, &detached);
+    bool is_good = !detached.received && detached.end == IO_NOTHING;
+    if (is_good) {
+        parcel->detached = detached;
         fill(parcel, conn);
         pool_remove_moved(&conn);
     }
     sent(parcel, owner);
+    if (!is_good)
+        give_up(conn, &detached);
 }
 
 void move_out(struct conn **conn, struct parcel *parcel, move_sent_fn *sent, void *owner)
@@ -62,8 +65,8 @@ void move_out(struct conn **conn, struct parcel *parcel, move_sent_fn *sent, voi
     moving->sent_owner = owner;
     if (scope_spawn(&moving->pool->work, "move", run, moving) == WEIR_OK)
         return;
-    pool_close(&moving, CLOSE_ERROR, false);
     sent(parcel, owner);
+    pool_close(&moving, CLOSE_ERROR, false);
 }
 
 /* It came, and could not be made a connection again. */

@@ -123,9 +123,9 @@ static struct ask *take_waiting(const struct conn *conn)
 /* Somebody of another worker who dials. */
 static struct ask *take_standing_by(const struct conn *conn)
 {
-    struct gate *gate = gate_of(conn->key);
-    while (gate_has_standing_by(gate)) {
-        struct ask *ask = gate_take_standing_by(gate, conn->key->census);
+    struct census *census = conn->key->census;
+    while (census_has_standing_by(census)) {
+        struct ask *ask = gate_take_standing_by(census);
         if (!ask || ask->pool != conn->pool)
             return ask;
         ask_left_gate(ask); /* it has something already: give_here() comes first */
@@ -200,10 +200,12 @@ void pool_offer(struct conn **conn)
     struct ask *ask = take_waiting(offered);
     if (ask)
         give_to(ask, offered);
-    else if (give_here(offered) || give_elsewhere(offered))
+    else if (give_here(offered))
         return;
     else if (!idle_may_rest(offered, &reason))
         pool_close(&offered, reason, false);
+    else if (give_elsewhere(offered))
+        return;
     else if (places_take(&pool->commons->places, pool->worker))
         pool_lay_to_rest(offered);
     else

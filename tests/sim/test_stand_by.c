@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "tests/sim/pool_rig.h"
-#include "upstream/gate.h"
 
 #include "tests/check.h"
 
@@ -78,19 +77,19 @@ static void release_a_dying_one(struct pool_rig *self)
 {
     struct rig_get busy, dialling;
     begin(&busy, &dialling);
-    struct gate *gate = busy.session->conn->key->census->gate;
+    struct census *census = busy.session->conn->key->census;
     self->world.faults.late_detach = 1000;
     scope_cancel(&self->server.connections);
     rig_sleep_ms(2);
     rig_release(&busy);
-    CHECK(!gate_has_standing_by(gate));
+    CHECK(!census_has_standing_by(census));
     rig_sleep_ms(50);
     CHECK_EQ(1, rig_closed(&self->parts[0], CLOSE_PEER_CLOSED));
     CHECK_EQ(0, self->parts[0].pool.moved_out_count);
-    CHECK(rig_waits(&dialling) && gate_has_standing_by(gate));
+    CHECK(rig_waits(&dialling) && census_has_standing_by(census));
     co_cancel(dialling.co);
     CHECK_ERR(WEIR_E_CANCELED, rig_await(&dialling));
-    CHECK(!gate_has_standing_by(gate));
+    CHECK(!census_has_standing_by(census));
     bar(SIM_OPEN);
 }
 

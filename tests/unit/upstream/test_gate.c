@@ -102,24 +102,28 @@ TEST(who_enters_again_keeps_its_place)
 /* Those that dial: each key's for itself, and nobody of them counts as waiting. */
 TEST(who_stands_by_is_taken_in_the_order_of_coming)
 {
-    struct pool_key other = {0};
     open_queue();
+    struct census *census = census_new(&waiting.peer.key, waiting.gate, 1);
+    struct pool_key other = {.census = census};
+    if (!CHECK(census))
+        return;
     for (int i = 0; i < ASKS; i++)
         take(i);
-    CHECK(!gate_has_standing_by(waiting.gate));
+    CHECK(!census_has_standing_by(waiting.census));
     waiting.asks[0].key = &other;
     for (int i = 0; i < ASKS; i++) {
         waiting.asks[i].place = STANDING_BY;
         gate_stand_by(waiting.gate, &waiting.asks[i]);
     }
-    CHECK(gate_has_standing_by(waiting.gate) && !gate_has_waiting(waiting.gate));
+    CHECK(census_has_standing_by(waiting.census) && !gate_has_waiting(waiting.gate));
     CHECK(gate_leave(waiting.gate, &waiting.asks[2]));
-    CHECK(gate_take_standing_by(waiting.gate, waiting.census) == &waiting.asks[1]);
-    CHECK(gate_take_standing_by(waiting.gate, waiting.census) == &waiting.asks[3]);
-    CHECK(!gate_take_standing_by(waiting.gate, waiting.census));
+    CHECK(gate_take_standing_by(waiting.census) == &waiting.asks[1]);
+    CHECK(gate_take_standing_by(waiting.census) == &waiting.asks[3]);
+    CHECK(!gate_take_standing_by(waiting.census));
     CHECK(!gate_leave(waiting.gate, &waiting.asks[3]));
     CHECK(gate_leave(waiting.gate, &waiting.asks[0]));
-    CHECK(!gate_has_standing_by(waiting.gate));
+    CHECK(!census_has_standing_by(waiting.census) && !census_has_standing_by(census));
+    census_free(census);
     close_queue();
 }
 
