@@ -44,6 +44,7 @@ struct balance {
     enum balance_policy policy;
     struct balance_server *servers;
     unsigned count;
+    unsigned server_count; /* whose addresses they are */
     struct hash_ring ring; /* of a consistent hash */
     struct rand rand;
 };

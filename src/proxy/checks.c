@@ -53,11 +53,9 @@ struct question {
 /* A user agent sends the host as it was written in the URI; a Unix socket has none. */
 static struct weir_slice host_of(const struct check *check)
 {
-    struct weir_slice text = slice_str(options_of(check)->servers[check->server].text);
-    size_t scheme = SLICE("http://").len;
     if (addr_is_local(&check->peer->options.addr))
         return SLICE("localhost");
-    return slice_starts(text, SLICE("http://")) ? slice_skip(text, scheme) : text;
+    return slice_str(options_of(check)->servers[check->server].text);
 }
 
 static bool fill(struct question *question, const struct check *check)
@@ -129,6 +127,23 @@ static void tell(const struct check *check, enum weir_err err, unsigned status)
                  status);
 }
 
+/* What this machine or process has run short of says nothing of the server. */
+static bool is_ours(enum weir_err err)
+{
+    switch (err) {
+    case WEIR_E_NO_PORTS:
+    case WEIR_E_NO_DESCRIPTORS:
+    case WEIR_E_NO_MEMORY:
+    case WEIR_E_LIMIT:
+    case WEIR_E_PERMISSION:
+    case WEIR_E_ADDRESS_IN_USE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The check may be gone after this: others are told, and what they do may end it. */
 static void note(struct check *check, enum weir_err err, unsigned status)
 {
     struct service *service = check->checks->service;
@@ -174,8 +189,9 @@ WEIR_SUSPENDS static void run(void *argument)
         free_check(check);
         return;
     }
-    note(check, err == WEIR_E_CANCELED ? WEIR_E_TIMEOUT : err, status);
     loop_timer_arm(loop, &check->again, next_interval(check));
+    if (!is_ours(err))
+        note(check, err == WEIR_E_CANCELED ? WEIR_E_TIMEOUT : err, status);
 }
 
 static void run_out_of_patience(struct timer *timer)
@@ -253,21 +269,22 @@ static enum weir_err add(struct checks *checks, unsigned upstream, unsigned turn
 
 enum weir_err checks_follow(struct checks *checks, unsigned upstream, const struct roster *roster)
 {
+    enum weir_err err = WEIR_OK;
     list_each (link, &checks->list)
         container_of(link, struct check, link)->wanted_now = false;
     for (unsigned i = 0; i < roster->count; i++) {
         struct check *check = find(checks, upstream, &roster->entries[i]);
         if (check)
             check->wanted_now = true;
-        else
-            TRY(add(checks, upstream, i, &roster->entries[i]));
+        else if (!err)
+            err = add(checks, upstream, i, &roster->entries[i]);
     }
     list_each (link, &checks->list) {
         struct check *check = container_of(link, struct check, link);
         if (check->upstream == upstream && !check->wanted_now)
             end(check);
     }
-    return WEIR_OK;
+    return err;
 }
 
 bool checks_find_unwell(const struct checks *checks, unsigned upstream,
@@ -298,6 +315,7 @@ struct checks *checks_new(struct service *service,
                                  .loop = service->loop,
                                  .streams = service->pool.streams,
                                  .commons = commons,
+                                 .family = service->pool.family,
                                  .stats = stats,
                                  .seed = rand_seed_from_kernel(),
                              });

@@ -17,7 +17,8 @@ struct checks;
 struct service;
 
 /*
- * `changed` is called, in the loop, when a server of an upstream has become well or unwell.
+ * `changed` is called, in a coroutine, when a server of an upstream has become well or unwell. It
+ * must not suspend.
  * NULL when memory is out.
  */
 struct checks *checks_new(struct service *service,

@@ -6,10 +6,13 @@
 #include <stdlib.h>
 #include <xxhash.h>
 
-bool hash_ring_init(struct hash_ring *ring, unsigned weights)
+bool hash_ring_init(struct hash_ring *ring, unsigned servers, uint64_t weights)
 {
-    *ring = (struct hash_ring){
-        .points = calloc((size_t)weights * HASH_RING_POINTS, sizeof *ring->points)};
+    *ring = (struct hash_ring){.weights = weights};
+    uint64_t room = weights * HASH_RING_POINTS;
+    if (room > HASH_RING_MOST)
+        room = HASH_RING_MOST + (uint64_t)servers;
+    ring->points = calloc((size_t)room + 1, sizeof *ring->points);
     return ring->points;
 }
 
@@ -19,11 +22,19 @@ void hash_ring_fini(struct hash_ring *ring)
     *ring = (struct hash_ring){0};
 }
 
+static uint64_t points_of(const struct hash_ring *ring, unsigned weight)
+{
+    if (ring->weights * HASH_RING_POINTS <= HASH_RING_MOST)
+        return (uint64_t)weight * HASH_RING_POINTS;
+    uint64_t points = weight * (uint64_t)HASH_RING_MOST / ring->weights;
+    return points > 0 ? points : 1;
+}
+
 void hash_ring_add(struct hash_ring *ring, unsigned server, struct weir_slice name, unsigned weight)
 {
-    for (uint64_t i = 0; i < (uint64_t)weight * HASH_RING_POINTS; i++)
+    for (uint64_t i = points_of(ring, weight); i > 0; i--)
         ring->points[ring->count++] = (struct hash_ring_point){
-            .at = (uint32_t)XXH3_64bits_withSeed(name.at, name.len, i),
+            .at = (uint32_t)XXH3_64bits_withSeed(name.at, name.len, i - 1),
             .server = server,
         };
 }

@@ -13,7 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { HASH_RING_POINTS = 160 }; /* of a server of weight 1 */
+enum {
+    HASH_RING_POINTS = 160,   /* of a server of weight 1 */
+    HASH_RING_MOST = 1 << 17, /* in all; where that would be too few, each gets fewer, but one */
+};
 
 struct hash_ring_point {
     uint32_t at, server;
@@ -22,10 +25,11 @@ struct hash_ring_point {
 struct hash_ring {
     struct hash_ring_point *points;
     unsigned count;
+    uint64_t weights; /* of all servers */
 };
 
-/* Room for servers whose weights add up to `weights`; false when memory is out. */
-bool hash_ring_init(struct hash_ring *ring, unsigned weights);
+/* Room for `servers` whose weights add up to `weights`; false when memory is out. */
+bool hash_ring_init(struct hash_ring *ring, unsigned servers, uint64_t weights);
 void hash_ring_fini(struct hash_ring *ring);
 
 /* Adds a server's points; after the last one the ring must be sorted. */

@@ -150,7 +150,17 @@ static unsigned min_of(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* Another server is tried only where there is another one. */
+/*
+ * Another server is tried only where there is another one. Where connecting failed, all addresses
+ * of the server were tried; where its queue is full another address of it will do.
+ */
+static unsigned others(const struct serving *serving, enum weir_err err)
+{
+    const struct balance *balance = &serving->upstream->balance;
+    unsigned count = err == WEIR_E_QUEUE_FULL ? balance->count : balance->server_count;
+    return count > 0 ? count - 1 : 0;
+}
+
 static struct retry_facts retry_facts(const struct serving *serving, enum weir_err err)
 {
     const struct exchange *exchange = serving->exchange;
@@ -168,7 +178,7 @@ static struct retry_facts retry_facts(const struct serving *serving, enum weir_e
         .non_idempotent = options->non_idempotent,
         .method = exchange->request->method,
         .attempts = serving->connect_retries,
-        .attempts_max = min_of(options->attempts, serving->upstream->balance.count - 1),
+        .attempts_max = min_of(options->attempts, others(serving, err)),
         .budget_spent = !budget_has(&serving->upstream->budget),
     };
 }

@@ -128,12 +128,12 @@ static enum weir_err add(struct service *service, unsigned upstream,
 /* A name's addresses each have a place of their own on it. */
 static enum weir_err make_ring(const struct upstream_options *options, struct balance *balance)
 {
-    unsigned weights = 0;
+    uint64_t weights = 0;
     if (balance->policy != BALANCE_CONSISTENT_HASH)
         return WEIR_OK;
     for (unsigned i = 0; i < balance->count; i++)
         weights += balance->servers[i].weight;
-    if (!hash_ring_init(&balance->ring, weights))
+    if (!hash_ring_init(&balance->ring, balance->count, weights))
         return WEIR_E_NO_MEMORY;
     for (unsigned i = 0; i < balance->count; i++) {
         const struct balance_server *server = &balance->servers[i];
@@ -146,15 +146,28 @@ static enum weir_err make_ring(const struct upstream_options *options, struct ba
     return WEIR_OK;
 }
 
-/* The addresses of one name are siblings, in the order of the roster. */
+/* The addresses of one name are siblings, in the order of the roster, while they are well. */
 static void link_siblings(struct balance *balance)
 {
+    const struct balance_server *before = NULL;
     for (unsigned i = 0; i < balance->count; i++) {
         struct balance_server *server = &balance->servers[i];
         list_remove(&server->peer->sibling);
-        if (i > 0 && server[-1].number == server->number)
-            list_insert(&server[-1].peer->sibling, &server->peer->sibling);
+        if (server->unwell)
+            continue;
+        if (before && before->number == server->number)
+            list_insert(&before->peer->sibling, &server->peer->sibling);
+        before = server;
     }
+}
+
+/* How many servers these are addresses of. */
+static unsigned count_servers(const struct balance *balance)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < balance->count; i++)
+        count += i == 0 || balance->servers[i].number != balance->servers[i - 1].number;
+    return count;
 }
 
 static void free_balance(struct balance *balance)
@@ -197,7 +210,19 @@ static void tell_stats(struct service *service, unsigned upstream)
     stat_set(&stats->unwell_servers, unwell);
 }
 
-enum weir_err servers_follow(struct service *service, unsigned upstream,
+/* Only who is well may differ, which is what most changes are. */
+static bool has_same_addresses(const struct balance *balance, const struct roster *roster)
+{
+    if (balance->count == 0 || balance->count != roster->count)
+        return false;
+    for (unsigned i = 0; i < balance->count; i++)
+        if (balance->servers[i].number != roster->entries[i].server ||
+            !addr_equal(&balance->servers[i].peer->options.addr, &roster->entries[i].addr))
+            return false;
+    return true;
+}
+
+static enum weir_err replace(struct service *service, unsigned upstream,
                              const struct roster *roster)
 {
     struct upstream_part *part = &service->upstreams[upstream];
@@ -211,8 +236,21 @@ enum weir_err servers_follow(struct service *service, unsigned upstream,
         return err;
     }
     leave(service, &before, &next);
-    link_siblings(&next);
+    next.server_count = count_servers(&next);
     part->balance = next;
+    return WEIR_OK;
+}
+
+enum weir_err servers_follow(struct service *service, unsigned upstream,
+                             const struct roster *roster)
+{
+    struct upstream_part *part = &service->upstreams[upstream];
+    if (!has_same_addresses(&part->balance, roster))
+        TRY(replace(service, upstream, roster));
+    else
+        for (unsigned i = 0; i < roster->count; i++)
+            part->balance.servers[i].unwell = roster->entries[i].unwell;
+    link_siblings(&part->balance);
     part->pending = roster->pending;
     part->err = roster->err;
     tell_stats(service, upstream);

@@ -142,7 +142,9 @@ enum keep pool_put(struct conn **conn, struct keep_facts *facts);
 
 /* A connection in use that nobody has: for who waits, or to rest. Nulls *conn. */
 void pool_offer(struct conn **conn);
-/* The end of an offer, once the connection has a place: it rests, unless somebody waits after all.
+/*
+ * The end of an offer, once the connection has a place: it rests, unless somebody stands in the
+ * queue after all. (Who dials meanwhile has its dial.)
  */
 void pool_lay_to_rest(struct conn *conn);
 /* The same without a look at who waits. */

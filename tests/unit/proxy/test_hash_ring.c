@@ -14,7 +14,7 @@ static void place_all(unsigned without, const unsigned *weights, unsigned char *
     unsigned total = 0;
     for (unsigned i = 0; i < SERVERS; i++)
         total += weights[i];
-    CHECK(hash_ring_init(&ring, total));
+    CHECK(hash_ring_init(&ring, SERVERS, total));
     for (unsigned i = 0; i < SERVERS; i++) {
         char name[32];
         snprintf(name, sizeof name, "10.0.0.%u:80", i);
@@ -63,11 +63,29 @@ TEST(a_server_that_goes_moves_its_own_requests_alone)
 TEST(the_ring_is_closed)
 {
     struct hash_ring ring;
-    CHECK(hash_ring_init(&ring, 1));
+    CHECK(hash_ring_init(&ring, 1, 1));
     hash_ring_add(&ring, 0, SLICE("one"), 1);
     hash_ring_sort(&ring);
     CHECK_EQ(0, hash_ring_find(&ring, 0));
     CHECK_EQ(0, hash_ring_find(&ring, UINT32_MAX));
+    hash_ring_fini(&ring);
+}
+
+/* However heavy and many they are; the lightest still has a point. */
+TEST(a_ring_has_a_limit)
+{
+    struct hash_ring ring;
+    CHECK(hash_ring_init(&ring, 3, 1001001));
+    hash_ring_add(&ring, 0, SLICE("heavy"), 1000000);
+    unsigned heavy = ring.count;
+    hash_ring_add(&ring, 1, SLICE("light"), 1000);
+    unsigned both = ring.count;
+    hash_ring_add(&ring, 2, SLICE("lightest"), 1);
+    CHECK_EQ(1, ring.count - both);
+    CHECK(heavy > HASH_RING_MOST * 0.99 && both - heavy > 100 && both - heavy < 200);
+    CHECK(ring.count <= HASH_RING_MOST + 3);
+    hash_ring_fini(&ring);
+    CHECK(hash_ring_init(&ring, 0, 0));
     hash_ring_fini(&ring);
 }
 

@@ -131,6 +131,29 @@ STAGE_TEST(the_addresses_of_a_name_are_siblings)
     end();
 }
 
+/* Who fails its checks is no company for one that is slow. */
+STAGE_TEST(who_is_unwell_is_no_sibling)
+{
+    name_addrs();
+    open_named();
+    front_start();
+    struct roster *roster = make_roster((struct addr[]){a, b, c}, 3);
+    CHECK_OK(servers_follow(front.service, 0, roster));
+    struct peer *first = server(1)->peer, *second = server(2)->peer, *third = server(3)->peer;
+    CHECK_EQ(2, part()->balance.server_count);
+    roster->entries[2].unwell = true;
+    CHECK_OK(servers_follow(front.service, 0, roster));
+    CHECK(server(1)->peer == first && server(2)->peer == second && server(2)->unwell);
+    CHECK(next_sibling(first) == third && next_sibling(third) == first);
+    CHECK(next_sibling(second) == second);
+    CHECK_EQ(1, stat_read(&front_stats()->unwell_servers));
+    roster->entries[2].unwell = false;
+    CHECK_OK(servers_follow(front.service, 0, roster));
+    CHECK(next_sibling(first) == second && next_sibling(second) == third);
+    roster_unref(&roster);
+    end();
+}
+
 STAGE_TEST(what_is_gone_is_forgotten_when_nothing_is_left_of_it)
 {
     name_addrs();
