@@ -41,6 +41,22 @@ static bool is_same_set(const struct addr *a, unsigned a_count, const struct add
     return a_count == b_count && shared == a_count;
 }
 
+static bool has_family(const struct addr *addrs, unsigned count, sa_family_t family)
+{
+    for (unsigned i = 0; i < count; i++)
+        if (addrs[i].any.sa_family == family)
+            return true;
+    return false;
+}
+
+static bool lacks_a_family(const struct name *name, const struct addr *addrs, unsigned count)
+{
+    for (unsigned i = 0; i < name->count; i++)
+        if (!has_family(addrs, count, name->addrs[i].any.sa_family))
+            return true;
+    return false;
+}
+
 static void on_failure(struct name *name, enum weir_err err)
 {
     bool is_first = name->rest.ns == 0;
@@ -54,7 +70,10 @@ static void on_success(struct name *name, const struct addr *addrs, unsigned cou
                        struct weir_span ttl)
 {
     name->rest = weir_span_ns(0);
-    loop_timer_arm(name->loop, &name->again, name_kept(ttl));
+    name->doubted = !name->doubted && lacks_a_family(name, addrs, count);
+    loop_timer_arm(name->loop, &name->again, name->doubted ? KEPT_LEAST : name_kept(ttl));
+    if (name->doubted)
+        return;
     if (is_same_set(addrs, count, name->addrs, name->count))
         return;
     memcpy(name->addrs, addrs, count * sizeof *addrs);

@@ -5,7 +5,8 @@
 /*
  * What a host's name stands for, kept fresh: asked again when the answer's time to live ends. A
  * failure keeps the last answer, however old, and is tried again after a second, then twice that
- * and so on.
+ * and so on. Each family is a question of its own, and c-ares does not tell when one of two failed:
+ * so an answer in which all IPv6 addresses, or all IPv4 ones, are gone is believed the second time.
  */
 
 #include "io/resolve.h"
@@ -19,6 +20,7 @@ struct name {
     struct resolve resolve;
     struct timer again;
     struct weir_span rest; /* after the last failure; 0: it did not fail */
+    bool doubted;          /* the last answer lacked a whole family, and was not believed */
     void (*changed)(struct name *name, const struct addr *addrs, unsigned count);
     void (*failed)(struct name *name, enum weir_err err);
     unsigned count; /* 0: no answer yet */

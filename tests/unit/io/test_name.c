@@ -128,6 +128,27 @@ static void hear_of_changes(struct drive *drive)
 
 DRIVE(a_change_is_told_when_its_time_comes, hear_of_changes)
 
+static void lose_a_family(struct drive *drive)
+{
+    struct dnsmasq server = {.ttl_s = 1};
+    struct kept kept = {};
+    if (!dnsmasq_start(&server, "10.0.0.1 a.test\nfd00::1 a.test\n"))
+        return;
+    keep(&kept, drive, &server.addr, "a.test");
+    expect_told(&kept);
+    CHECK_EQ(2, kept.name.count);
+    struct weir_time begun = loop_now(&drive->loop);
+    dnsmasq_change(&server, "10.0.0.1 a.test\n");
+    expect_told(&kept);
+    CHECK(is_now(&kept, "10.0.0.1:80", "10.0.0.1:80"));
+    CHECK(weir_time_between(begun, loop_now(&drive->loop)).ns >= weir_span_ms(1950).ns);
+    CHECK_EQ(2, kept.changes);
+    end(&kept);
+    dnsmasq_stop(&server);
+}
+
+DRIVE(a_family_that_is_gone_is_believed_the_second_time, lose_a_family)
+
 /* An answer comes in another order each time: dnsmasq turns the list round. */
 static void hear_nothing_new(struct drive *drive)
 {
