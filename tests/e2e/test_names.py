@@ -93,26 +93,38 @@ def test_an_address_removed_under_load_costs_no_request(named):
     wait_until(lambda: addresses(proxy) == {homes[0]})
 
 
-def test_who_waits_for_a_removed_server_goes_elsewhere(named, connect):
-    """Requests in the queue of a server that is removed are served by another one."""
-    names, proxy, (stays, goes), homes = named(
-        2, threads=2, upstream={"max_connections": 1, "queue": {"timeout": "60s"}})
-    let_go = threading.Event()
-    goes.paths["/hold"] = lambda exchange: (exchange.hold(let_go), exchange.respond())
-    held = [connect(proxy) for _ in range(8)]
-    for client in held:
-        client.send(request(target="/hold"))
+def waiting_at(proxy, home):
+    return sum(peer["waiting"] for peer in proxy.pools()["services"][0]["peers"]
+               if peer["address"].startswith(home + ":"))
 
-    def waiting():
-        return proxy.metric("weir_pool_waiting_requests")
-    wait_until(lambda: goes.targets and waiting() + len(stays.targets) == 7)
-    queued = waiting()
-    assert queued > 0
+
+def test_who_waits_for_a_removed_server_goes_elsewhere(named, crowd):
+    """Requests in the queue of a server that is removed are served by another one."""
+    names, proxy, origins, homes = named(
+        2, threads=2, upstream={"max_connections": 1, "queue": {"timeout": "60s"}})
+    stays, goes = origins
+    let_go = {origin: threading.Event() for origin in origins}
+    for origin in origins:
+        origin.paths["/hold"] = lambda exchange, event=let_go[origin]: (
+            exchange.hold(event), exchange.respond())
+    clients = crowd(proxy)
+    for number in (1, 2):
+        clients.come()
+        wait_until(lambda number=number: len(stays.targets + goes.targets) == number)
+    assert stays.targets == goes.targets == ["/hold"]
+    for number in range(6):
+        clients.come("/queued")
+        proxy.wait_metric(number + 1, "weir_pool_waiting_requests")
+    queued = waiting_at(proxy, homes[1])
+    assert queued > 0, "each worker's turns alternate"
+    let_go[stays].set()
+    wait_until(lambda: len(stays.targets) == 7 - queued)
+    assert waiting_at(proxy, homes[1]) == queued
     names.change({"app.test": homes[:1]})
-    wait_until(lambda: stays.targets.count("/hold") == 7)
+    wait_until(lambda: len(stays.targets) == 7)
     assert goes.targets == ["/hold"]
-    let_go.set()
-    assert [client.receive().status for client in held] == [200] * 8
+    let_go[goes].set()
+    assert [client.receive().status for client in clients.clients] == [200] * 8
     assert proxy.metric("weir_pool_waits_total", result="drained") == queued
 
 

@@ -9,6 +9,7 @@
 #include "tests/sim/pool_rig.h"
 
 #include "base/check.h"
+#include "base/clock.h"
 #include "upstream/ask.h"
 #include "upstream/keys.h"
 
@@ -17,6 +18,7 @@
 #include <stdlib.h>
 
 enum { ASKERS = 120, SEEDS = 600, STORMS = 6 };
+enum { SECONDS_MAX = 10 }; /* a sanitizer's build sees fewer seeds */
 
 /* A worker that was kept from its turn, and a way from one to another. */
 #define REST_WHILE_WAITING_MAX weir_span_ms(100)
@@ -281,22 +283,27 @@ static void play_seed(uint64_t seed, struct queue_totals *totals)
 TEST(who_stays_is_served_in_the_order_of_waiting)
 {
     struct queue_totals totals = {0};
+    struct weir_time end = weir_time_after(clock_monotonic(), weir_span_s(SECONDS_MAX));
+    unsigned asked = 0;
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         unsigned failures = check_failures;
         if (chosen_seed && seed != chosen_seed)
             continue;
+        if (!chosen_seed && !weir_time_before(clock_monotonic(), end))
+            break;
         play_seed(seed, &totals);
+        asked += ASKERS;
         if (check_failures != failures)
             printf("# to run it again: test_queue %" PRIu64 "\n", seed);
     }
     printf("# %u asked: %u served, %u of them from the queue; %u canceled, %u of them while they "
            "waited, %u in storms; %" PRIu64 " connections moved, %u broke\n",
-           SEEDS * ASKERS, totals.served, totals.served_from_queue, totals.canceled,
-           totals.canceled_waiting, totals.in_storms, totals.moved, totals.broke);
+           asked, totals.served, totals.served_from_queue, totals.canceled, totals.canceled_waiting,
+           totals.in_storms, totals.moved, totals.broke);
     if (chosen_seed)
         return;
-    CHECK(totals.served_from_queue > 1000 && totals.canceled_waiting > 1000);
-    CHECK(totals.moved > 1000 && totals.broke > 100);
+    CHECK(totals.served_from_queue > asked / 10 && totals.canceled_waiting > asked / 10);
+    CHECK(totals.moved > asked / 100 && totals.broke > asked / 1000);
 }
 
 /* --- One thing at a time ---------------------------------------------------------------------- */
