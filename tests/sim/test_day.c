@@ -15,7 +15,8 @@
 #include <stdlib.h>
 
 #define IDLE_TIMEOUT weir_span_s(5)
-#define DAY weir_span_s(86400)
+/* Less of it where a sanitizer makes time dear: see meson.build. */
+static unsigned hours = 24;
 
 enum { CLOSES_TO_LEARN = 10 };
 
@@ -202,7 +203,7 @@ static void live_a_day(struct pool_rig *rig)
     must(key);
     pool_key_hold(key);
     day.census = key->census;
-    day.end = loop_deadline(loop, DAY);
+    day.end = loop_deadline(loop, weir_span_s(hours * 3600));
     for (unsigned i = 0; i < clients; i++)
         must(co_spawn(&loop->sched, NULL, "client", run_client, rig, NULL) == WEIR_OK);
     while (day.clients_alive + day.under_way > 0)
@@ -230,7 +231,7 @@ static void play_day(unsigned clients, unsigned part_count, bool says_so, bool l
            clients, part_count, says_so ? ", told" : "", learn ? "" : ", without learning",
            day.requests, day.reused, day.stale, day.failed, day.closes_first, day.requests_first,
            day.reused_after, day.stale_after, day.failed_after, day.closes);
-    CHECK(day.requests > 17000 * clients && day.answered + day.failed == day.requests);
+    CHECK(day.requests > 700 * hours * clients && day.answered + day.failed == day.requests);
 }
 
 static void expect_no_stale_hit(bool says_so)
@@ -238,12 +239,16 @@ static void expect_no_stale_hit(bool says_so)
     for (unsigned parts = 1; parts <= RIG_PARTS_MAX; parts += RIG_PARTS_MAX - 1)
         for (unsigned clients = 1; clients <= 3; clients += 2) {
             play_day(clients, parts, says_so, true);
-            CHECK(day.learned && day.closes_first <= CLOSES_TO_LEARN);
             CHECK_EQ(0, day.stale_after);
             CHECK_EQ(0, day.failed_after);
             /* With three it is seldom idle for so long: the server's closes are few, and what they
-             * taught expires. */
-            CHECK(clients == 1 ? !day.forgot : day.reused_after > day.requests / 3);
+             * taught comes late and expires. */
+            if (clients == 1 || hours == 24)
+                CHECK(day.learned && day.closes_first <= CLOSES_TO_LEARN);
+            if (clients == 1)
+                CHECK(!day.forgot);
+            else if (hours == 24)
+                CHECK(day.reused_after > day.requests / 3);
         }
 }
 
@@ -262,8 +267,14 @@ TEST(a_server_that_says_so_is_never_met_closing)
 TEST(without_learning_requests_meet_it)
 {
     play_day(1, 1, false, false);
-    CHECK(day.stale > 20 && day.failed > 10);
+    CHECK(day.stale > 2 * hours && day.failed > hours);
     CHECK(day.failed < day.stale); /* a GET is asked again */
 }
 
-CHECK_MAIN
+int main(int argc, char **argv)
+{
+    if (argc > 1)
+        hours = (unsigned)strtoul(argv[1], NULL, 10);
+    must(hours >= 2 && hours <= 24);
+    return check_run_all(1, argv);
+}
