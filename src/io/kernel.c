@@ -7,6 +7,7 @@
 #include <netinet/tcp.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 enum weir_err kernel_err(int number)
@@ -311,4 +312,9 @@ void kernel_close(int descriptor, bool reset)
     if (reset)
         kernel_reset_at_close(descriptor);
     close(descriptor);
+}
+
+void kernel_close_unseen(int descriptor)
+{
+    (void)syscall(SYS_close, descriptor);
 }

@@ -42,4 +42,11 @@ void kernel_shut(int descriptor);
 void kernel_reset_at_close(int descriptor);
 void kernel_close(int descriptor, bool reset);
 
+/*
+ * Closes a descriptor that the ring opened. Not by close(): TSan follows descriptors by the calls
+ * that open and close them, and has not seen that the ring closed this number for another worker
+ * and opened it here.
+ */
+void kernel_close_unseen(int descriptor);
+
 #endif

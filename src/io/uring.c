@@ -347,7 +347,7 @@ static void give_accepted(struct sock *listener, int descriptor)
     if (listener && kernel_peer(descriptor, &from) == WEIR_OK)
         listener->accepted(listener, descriptor, &from);
     else
-        close(descriptor); /* nobody listens any more, or it is gone already */
+        kernel_close_unseen(descriptor); /* nobody listens any more, or it is gone already */
 }
 
 static void on_accepted(struct uring_end *end, const struct io_uring_cqe *completion)
