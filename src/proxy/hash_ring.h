@@ -5,7 +5,8 @@
 /*
  * A consistent hash: each server has points on a ring, in proportion to its weight, and a request
  * goes to the server of the first point at or behind its own. Where a server's points lie depends
- * on its name alone, so one that comes or goes takes or leaves only its own share. Pure.
+ * on its name alone, so one that comes or goes takes or leaves only its own share; on a ring at its
+ * limit, where the number of points depends on all weights, nearly so. Pure.
  */
 
 #include <weir/slice.h>
