@@ -91,11 +91,18 @@ int tcp_connect(const struct sockaddr_in *address)
 int tcp_epoll(int listener)
 {
     int epoll = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll < 0)
+        tcp_die("epoll");
+    tcp_watch_listener(epoll, listener);
+    return epoll;
+}
+
+void tcp_watch_listener(int epoll, int listener)
+{
     /* Level-triggered: what one look leaves behind, the next finds. */
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-    if (epoll < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
-        tcp_die("epoll");
-    return epoll;
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, listener, &event) < 0)
+        tcp_die("epoll_ctl");
 }
 
 void tcp_watch(int epoll, int fd, void *subject)

@@ -26,6 +26,9 @@ int tcp_connect(const struct sockaddr_in *address);
 /* An epoll instance that watches `listener` for connections; its events carry a null pointer. */
 int tcp_epoll(int listener);
 
+/* Watches one more listener; its events carry a null pointer too. */
+void tcp_watch_listener(int epoll, int listener);
+
 /* Watches `fd` in both directions, edge-triggered, for as long as it is open; its events carry
    `subject`. */
 void tcp_watch(int epoll, int fd, void *subject);
