@@ -7,7 +7,7 @@ the machine did then touched both alike.
 
 from statistics import median
 
-SHOWN = ["cost_us", "requests_per_second", "p50_us", "p99_us", "busy", "dials"]
+SHOWN = ["cost_us", "requests_per_second", "p50_us", "p99_us", "busy", "dials", "resumed"]
 
 
 def ratio(rounds, others, key="cost_us"):

@@ -3,32 +3,46 @@
 
 import http.client
 
+from lib import certificate
 from lib.children import Child, free_ports
 
 
 class Origin:
-    def __init__(self, program, directory):
-        self.port, = free_ports(1)
-        self.child = Child("origin", [program, "--listen", f"127.0.0.1:{self.port}"], directory)
+    """`tls_files`: the certificate and its key, for a second port that speaks TLS."""
+
+    def __init__(self, program, directory, tls_files=None):
+        self.port, self.tls_port = free_ports(2)
+        argv = [program, "--listen", f"127.0.0.1:{self.port}"]
+        if tls_files:
+            argv += ["--tls", f"127.0.0.1:{self.tls_port}", *tls_files]
+        self.child = Child("origin", argv, directory)
         # Kept open, so that asking adds nothing to the count of connections.
         self._asking = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
 
     def wait_ready(self):
         self.child.wait_ready(self.port)
 
-    def connections_accepted(self):
+    def served(self):
+        """So far: requests, connections, and TLS handshakes, full and resumed."""
         self._asking.request("GET", "/served")
-        words = self._asking.getresponse().read().split()
-        return int(words[3])
+        words = self._asking.getresponse().read().decode().split()
+        return dict(zip(words[::2], map(int, words[1::2])))
+
+    def connections_accepted(self):
+        return self.served()["connections"]
 
     def stop(self):
         self.child.stop()
 
 
-def fetch_body(port, size):
-    """The body of `GET /size`; None if there is no answer, or none with 200."""
+def fetch_body(port, size, context=None):
+    """The body of `GET /size`, over TLS if there is a context for it; None if there is no answer,
+    or none with 200."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
+        connection.connect()
+        if context:
+            connection.sock = context.wrap_socket(connection.sock, server_hostname=certificate.NAME)
         connection.request("GET", f"/{size}")
         response = connection.getresponse()
         body = response.read()

@@ -12,6 +12,10 @@ from dataclasses import dataclass, field
 
 from lib.children import Child, free_ports
 
+# What the proxies do where a table does not say otherwise; see chosen_lines().
+PLAIN = frozenset({"plain-down", "plain-up", "pooled"})
+
+CONDITION = re.compile(r"(?P<indent> *)@(?P<word>[a-z-]+)@ (?P<text>.*\n)")
 PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers")
 
 
@@ -52,11 +56,12 @@ PROXIES = [
 ]
 
 
-def choose(only):
-    """The proxies to measure: those named, else the default ones. KeyError: there is no such."""
+def choose(only, able):
+    """Of those that are able, the proxies to measure: those named, else the default ones. KeyError:
+    there is no such."""
     if not only:
-        return [proxy for proxy in PROXIES if proxy.by_default]
-    by_name = {proxy.name: proxy for proxy in PROXIES}
+        return [proxy for proxy in able if proxy.by_default]
+    by_name = {proxy.name: proxy for proxy in able}
     return [by_name[name] for name in only]
 
 
@@ -84,18 +89,31 @@ def version_of(program, version_argv):
     return found.group(0) if found else "unknown"
 
 
-class RunningProxy:
-    """A started proxy, with a port and a directory of its own."""
+def chosen_lines(template, words):
+    """The lines of a template that go with these words. `@tls-down@ text` is a line with that text,
+    indented as the mark is, if `tls-down` is among them; what bears no mark is always one."""
+    for line in template:
+        marked = CONDITION.match(line)
+        if not marked:
+            yield line
+        elif marked["word"] in words:
+            yield marked["indent"] + marked["text"]
 
-    def __init__(self, proxy, program, origin_port, directory):
+
+class RunningProxy:
+    """A started proxy, with ports and a directory of its own. `words` choose lines of its template;
+    `fillings` are more of what is filled in."""
+
+    def __init__(self, proxy, program, directory, origin_port, words, fillings=None):
         self.proxy = proxy
-        self.port, = free_ports(1)
+        self.port, self.admin_port = free_ports(2)
         self.directory = os.path.join(directory, proxy.name)
         self._fillings = {"@PORT@": str(self.port), "@ORIGIN_PORT@": str(origin_port),
-                          "@DIR@": self.directory}
+                          "@ADMIN_PORT@": str(self.admin_port), "@DIR@": self.directory,
+                          **(fillings or {})}
         os.mkdir(self.directory)
         if proxy.template:
-            self._write_config()
+            self._write_config(words)
         argv = [program] + [self._fill(word) for word in proxy.argv]
         environment = {name: self._fill(value) for name, value in proxy.environment.items()}
         self.child = Child(proxy.name, argv, self.directory, environment)
@@ -105,12 +123,12 @@ class RunningProxy:
             text = text.replace(mark, value)
         return text
 
-    def _write_config(self):
+    def _write_config(self, words):
         self._fillings["@CONFIG@"] = os.path.join(self.directory, self.proxy.template)
         with open(os.path.join(PEERS, self.proxy.template), encoding="utf-8") as template:
-            text = self._fill(template.read())
+            lines = list(chosen_lines(template, words))
         with open(self._fillings["@CONFIG@"], "w", encoding="utf-8") as config:
-            config.write(text)
+            config.writelines(map(self._fill, lines))
 
     def stop(self):
         self.child.stop()

@@ -8,16 +8,13 @@ is the processor time of all its processes and threads over the round, divided b
 import contextlib
 import json
 import os
-import shutil
-import sys
-import tempfile
 
 from lib import figures, machine, text
 from lib.children import Failed
-from lib.cputime import processor_ns
 from lib.load import run_wrk
 from lib.origin import Origin, fetch_body
-from lib.proxies import PROXIES, RunningProxy, choose, find_program, version_of
+from lib.proxies import PLAIN, PROXIES, RunningProxy, version_of
+from lib.rounds import find_all, measure_round, show_progress, working_directory
 
 NAME = "cost"
 WARM_UP_SECONDS = 1
@@ -41,37 +38,15 @@ def add_arguments(parser):
                         metavar="NAME,NAME", help=f"of {names}")
 
 
-def find_all(options):
-    """(proxy, program) of what is to be measured and is there; says what is not."""
-    try:
-        chosen = choose(options.only)
-    except KeyError as stranger:
-        raise Failed(f"there is no proxy {stranger}") from None
-    found = []
-    for proxy in chosen:
-        program = find_program(proxy, options.build)
-        if program:
-            found.append((proxy, program))
-        else:
-            why = "not built in " + options.build if "/" in proxy.program else "not installed"
-            print(f"{proxy.name}: skipped, {proxy.program} is {why}")
-    if not found:
-        raise Failed("nothing to measure")
-    return found
-
-
 def start_all(stack, options, found):
     """Origin and proxies, all answering; `stack` stops them. What is optional may fail to."""
-    directory = tempfile.mkdtemp(prefix="weir-bench-")
-    stack.callback(shutil.rmtree, directory, ignore_errors=True)
-    # Servers that give up root still have to read their own files.
-    os.chmod(directory, 0o755)
+    directory = stack.enter_context(working_directory())
     origin = Origin(os.path.abspath(os.path.join(options.build, "bench/origin")), directory)
     stack.callback(origin.stop)
     origin.wait_ready()
     running = []
     for proxy, program in found:
-        one = RunningProxy(proxy, program, origin.port, directory)
+        one = RunningProxy(proxy, program, directory, origin.port, PLAIN)
         stack.callback(one.stop)
         try:
             one.child.wait_ready(one.port)
@@ -83,39 +58,10 @@ def start_all(stack, options, found):
     return origin, running
 
 
-def failed_round(error):
-    """Takes the place of a round that could not be measured: no figures, one error."""
-    keys = ["cost_us", "requests_per_second", "p50_us", "p99_us", "busy", "dials"]
-    return {**dict.fromkeys(keys), "errors": {error: 1}}
-
-
-def measure_round(origin, one, size, body, connections, seconds):
-    """`body` is what the response to `size` has; it is compared before, and counted during it."""
-    if fetch_body(one.port, size) != body:
-        return failed_round("answer")
-    dials_before, before_ns = origin.connections_accepted(), processor_ns(one.child.pid)
-    try:
-        report = run_wrk(f"http://127.0.0.1:{one.port}/{size}", connections, seconds)
-    except Failed:
-        return failed_round("wrk")
-    spent_ns = processor_ns(one.child.pid) - before_ns
-    requests, duration_us = report["requests"], report["duration_us"]
-    errors = report["errors"]
-    # Short answers are cheap; nobody shall win by them.
-    errors["short"] = int(report["bytes"] < requests * len(body))
-    if requests == 0:
-        return failed_round("no requests")
-    return {
-        "requests": requests,
-        "processor_ns": spent_ns,
-        "cost_us": round(spent_ns / 1000 / requests, 3),
-        "requests_per_second": round(requests * 1e6 / duration_us),
-        "p50_us": report["p50_us"],
-        "p99_us": report["p99_us"],
-        "busy": round(spent_ns / 1000 / duration_us, 3),
-        "dials": origin.connections_accepted() - dials_before,
-        "errors": errors,
-    }
+def measure_one(origin, one, size, body, connections, seconds):
+    url = f"http://127.0.0.1:{one.port}/{size}"
+    return measure_round(origin, one, body, lambda: fetch_body(one.port, size),
+                         lambda: run_wrk(url, connections, seconds))
 
 
 def measure_case(origin, running, size, connections, options):
@@ -125,22 +71,17 @@ def measure_case(origin, running, size, connections, options):
     if body is None:
         raise Failed(f"the origin has no response of {size} bytes")
     for one in running:
-        measure_round(origin, one, size, body, connections, WARM_UP_SECONDS)
+        measure_one(origin, one, size, body, connections, WARM_UP_SECONDS)
     for number in range(options.rounds):
         for one in running:
             show_progress(f"{size} bytes, {connections} connections: "
                           f"round {number + 1} of {options.rounds}, {one.proxy.name}")
             rounds[one.proxy.name].append(
-                measure_round(origin, one, size, body, connections, options.seconds))
+                measure_one(origin, one, size, body, connections, options.seconds))
     show_progress("")
     proxies = [one.proxy for one in running]
     return {"response_bytes": size, "connections": connections,
             **figures.summarize(proxies, rounds)}
-
-
-def show_progress(words):
-    if sys.stderr.isatty():
-        print(f"\r\033[K{words}", end="", file=sys.stderr, flush=True)
 
 
 def print_header(result):
@@ -176,7 +117,7 @@ def write_json(options, result):
 
 def run(options):
     """Prints the table; 1 if any proxy had an error."""
-    found = find_all(options)
+    found = find_all(options, PROXIES)
     versions = {proxy.name: version_of(program, proxy.version_argv)
                 for proxy, program in found if proxy.version_argv}
     versions["wrk"] = version_of("wrk", ["-v"])
