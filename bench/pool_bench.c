@@ -46,7 +46,7 @@ struct worker {
     struct bench *bench;
     unsigned number;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct pool pool;
     struct upstream_stats stats;
     struct peer *peers; /* one for each key */
@@ -309,7 +309,7 @@ static void open_worker(struct worker *worker)
         .seed = 1,
     };
     must(loop_init(&worker->loop, &loop_options) == WEIR_OK);
-    socket_streams_init(&worker->streams, &worker->loop);
+    streams_init(&worker->streams, &worker->loop);
     pool_init(&worker->pool, &options);
     make_peers(worker);
 }
@@ -319,7 +319,7 @@ static void close_worker(struct worker *worker)
     for (unsigned i = 0; i < worker->bench->keys; i++)
         pool_drain_peer(&worker->pool, &worker->peers[i]);
     pool_fini(&worker->pool);
-    socket_streams_fini(&worker->streams);
+    streams_fini(&worker->streams);
     loop_fini(&worker->loop);
     free(worker->peers);
 }

@@ -113,13 +113,32 @@ static char *put_response(char *to, const struct access_record *record)
     return put_count(to, record->duration.ns / 1000);
 }
 
+static char *put_resumed(char *to, const struct tls_facts *facts)
+{
+    if (!facts->version)
+        return PUT(to, "null");
+    return facts->resumed ? PUT(to, "true") : PUT(to, "false");
+}
+
+/* SNI is the client's: it may be anything, and long. */
+static char *put_client_tls(char *to, const struct tls_facts *facts)
+{
+    to = PUT(to, ",\"client_tls\":");
+    to = put_text(to, facts->version);
+    to = PUT(to, ",\"client_tls_resumed\":");
+    to = put_resumed(to, facts);
+    to = PUT(to, ",\"client_sni\":");
+    return put_text(to, facts->server_name);
+}
+
 static char *put_connection(char *to, const struct access_record *record)
 {
     const struct session_story *story = &record->story;
     if (!record->connected)
         return PUT(to, ",\"connection\":null,\"connection_id\":null,\"connection_requests\":null,"
                        "\"connection_age_ms\":null,\"connection_idle_ms\":null,"
-                       "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0");
+                       "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
+                       "\"tls_version\":null,\"tls_resumed\":null");
     to = PUT(to, ",\"connection\":");
     to = put_text(to, conn_source_name(story->source));
     to = PUT(to, ",\"connection_id\":");
@@ -138,7 +157,12 @@ static char *put_connection(char *to, const struct access_record *record)
     to = put_count(to, story->wait.ns / 1000);
     to = PUT(to, ",\"connect_us\":");
     to = put_count(to, story->connect.ns / 1000);
-    return PUT(to, ",\"tls_us\":0");
+    to = PUT(to, ",\"tls_us\":");
+    to = put_count(to, story->tls.ns / 1000);
+    to = PUT(to, ",\"tls_version\":");
+    to = put_text(to, story->facts.version);
+    to = PUT(to, ",\"tls_resumed\":");
+    return put_resumed(to, &story->facts);
 }
 
 size_t access_line_write(const struct access_record *record, int64_t wall_ms,
@@ -151,6 +175,7 @@ size_t access_line_write(const struct access_record *record, int64_t wall_ms,
     to = put_text(to, record->service->options->name);
     to = PUT(to, ",\"client\":");
     to = put_client(to, &record->exchange->client);
+    to = put_client_tls(to, &record->exchange->tls);
     to = put_request(to, record->exchange->request);
     to = put_response(to, record);
     to = PUT(to, ",\"upstream\":");

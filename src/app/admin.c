@@ -162,5 +162,5 @@ void admin_close(struct admin **admin)
 
 const struct addr *admin_addr(const struct admin *admin)
 {
-    return &admin->local.group.addr;
+    return &admin->local.group.options.addr;
 }

@@ -35,7 +35,7 @@ const char *cli_help(void)
            "  -c, --config FILE   the configuration; without it ./weir.yaml, then\n"
            "                      /etc/weir/weir.yaml\n"
            "      --listen ADDR   host:port, :port, [::1]:port or unix:/path\n"
-           "      --to URL        http://host:port or unix:/path; may be repeated\n"
+           "      --to URL        http://host:port, https://host or unix:/path; may be repeated\n"
            "      --demo          origin on 127.0.0.1:9001, proxy on 127.0.0.1:8080,\n"
            "                      admin page on 127.0.0.1:6190\n"
            "  -t, --test          check the configuration and exit\n"

@@ -9,7 +9,8 @@ enum weir_err local_open(struct local *local, struct program *program, const str
 {
     *local = (struct local){.options = *options, .program = program};
     client_options_init(&local->client);
-    TRY(listener_group_open(&local->group, program->ops, NULL, addr));
+    TRY(listener_group_open(&local->group, program->ops, NULL,
+                            &(struct listener_options){.addr = *addr}));
     must(program->local_count < PROGRAM_LOCALS_MAX);
     program->locals[program->local_count++] = local;
     return WEIR_OK;

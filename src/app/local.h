@@ -15,7 +15,7 @@ struct local_options {
 struct local {
     struct local_options options;
     struct program *program;
-    struct listener_group group; /* group.addr is what it is bound to */
+    struct listener_group group; /* group.options.addr is what it is bound to */
     struct listener listener;
     struct client_options client;
     struct downstream downstream;

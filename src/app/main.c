@@ -11,8 +11,11 @@
 #include "base/check.h"
 #include "base/log.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { EXIT_CANNOT_RUN = 1, EXIT_USAGE = 2 };
@@ -137,10 +140,29 @@ static int run(const struct cli *cli, struct snapshot *snapshot)
     return EXIT_SUCCESS;
 }
 
+/* Only who asks by the variable that other programs know gets secrets, and is told so. */
+static enum weir_err open_key_log(void)
+{
+    const char *file = getenv("SSLKEYLOGFILE");
+    if (!file || !*file)
+        return WEIR_OK;
+    int descriptor = open(file, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor < 0) {
+        log_line(LOG_ERROR, "cannot write the secrets of TLS to %s: %s", file, strerror(errno));
+        return WEIR_E_IO;
+    }
+    log_line(LOG_WARN, "the secrets of all TLS connections are written to %s (SSLKEYLOGFILE)",
+             file);
+    tls_log_keys(descriptor);
+    return WEIR_OK;
+}
+
 static int load_and_run(const struct cli *cli)
 {
     struct buf messages;
     struct snapshot *snapshot = NULL;
+    if (cli->verb == CLI_RUN && open_key_log() != WEIR_OK)
+        return EXIT_CANNOT_RUN;
     buf_init(&messages);
     enum weir_err err = load(cli, &messages, &snapshot);
     if (messages.len > 0)

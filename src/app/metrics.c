@@ -255,6 +255,26 @@ static void print_by_check(const struct page *page)
     print_array(page, "result", check_at, 0, CHECK_COUNT);
 }
 
+static const char *tls_at(unsigned number)
+{
+    return tls_result_name((enum tls_result)number);
+}
+
+static void print_by_tls(const struct page *page)
+{
+    print_array(page, "result", tls_at, 0, TLS_RESULT_COUNT);
+}
+
+static const char *greeting_at(unsigned number)
+{
+    return greeting_name((enum greeting)number);
+}
+
+static void print_by_greeting(const struct page *page)
+{
+    print_array(page, "result", greeting_at, 0, GREETING_TLS_COUNT);
+}
+
 static void print_by_protocol(const struct page *page)
 {
     const struct label label = {"protocol", "http/1.1"};
@@ -299,6 +319,20 @@ static void print_buffers(const struct page *page)
     const struct label ready = {"state", "ready"}, used = {"state", "used"};
     print_sample(page, &ready, 1, sum(page, offsetof(struct loop, stats.buffers_ready)));
     print_sample(page, &used, 1, sum(page, offsetof(struct loop, bufs.used_count)));
+}
+
+/* Of each worker: together they would say nothing. */
+static void print_longest_turn(const struct page *page)
+{
+    for (unsigned i = 0; i < page->program->worker_count; i++) {
+        const struct worker *worker = &page->program->workers[i];
+        uint64_t ns = stat_read(&worker->loop.longest_turn_ns);
+        char number[12];
+        const struct label label = {"worker", number};
+        snprintf(number, sizeof number, "%u", i);
+        begin_sample(page, "", &label, 1);
+        buf_printf(page->out, "%" PRIu64 ".%09" PRIu64 "\n", ns / 1000000000, ns % 1000000000);
+    }
 }
 
 #define PROGRAM_STRUCT struct program

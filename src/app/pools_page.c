@@ -23,6 +23,16 @@ static void print_text(struct walk *walk, const char *key, const char *text)
     json_text(&walk->json, text);
 }
 
+/* NULL is null. */
+static void print_known(struct walk *walk, const char *key, const char *text)
+{
+    json_key(&walk->json, key);
+    if (text)
+        json_text(&walk->json, text);
+    else
+        json_null(&walk->json);
+}
+
 /* What is not known is null. */
 static void print_learned(struct walk *walk, const char *key, uint64_t number)
 {
@@ -48,6 +58,12 @@ static void print_conn(struct walk *walk, const struct survey_conn *conn)
     else
         json_int(json, conn->idle_ms);
     print_uint(walk, "requests", conn->requests);
+    print_known(walk, "tls_version", conn->tls_version);
+    json_key(json, "tls_resumed");
+    if (conn->tls_version)
+        json_bool(json, conn->tls_resumed);
+    else
+        json_null(json);
     json_close_object(json);
 }
 
@@ -72,7 +88,8 @@ static void print_peer(struct walk *walk, const struct service_options *service)
     print_text(walk, "address", addr_print(&peer->addr, address));
     print_text(walk, "protocol", "http/1.1");
     json_key(json, "tls");
-    json_bool(json, false);
+    json_bool(json, service->upstreams[peer->upstream].tls != NULL);
+    print_known(walk, "sni", peer->sni);
     json_key(json, "healthy");
     json_bool(json, !peer->unwell);
     print_uint(walk, "idle", peer->idle);

@@ -27,20 +27,22 @@ static unsigned choose_worker_count(const struct snapshot *snapshot)
     return count > LISTENER_WORKERS_MAX ? LISTENER_WORKERS_MAX : count;
 }
 
-static enum weir_err listen_on(struct program *program, const struct addr *addr, unsigned service)
+static enum weir_err listen_on(struct program *program, const struct listener_options *options,
+                               unsigned service)
 {
     struct listener_group *group = &program->groups[program->group_count];
     char text[ADDR_TEXT_SIZE];
-    enum weir_err err = listener_group_open(group, program->ops, NULL, addr);
+    enum weir_err err = listener_group_open(group, program->ops, NULL, options);
     if (err) {
-        log_line(LOG_ERROR, "cannot listen on %s: %s", addr_print(addr, text), weir_err_text(err));
+        log_line(LOG_ERROR, "cannot listen on %s: %s", addr_print(&options->addr, text),
+                 weir_err_text(err));
         return err;
     }
     group->worker_count = program->worker_count;
     program->group_services[program->group_count] = service;
     program->group_count++;
     log_line(LOG_NOTICE, "service %s listens on %s", program->snapshot->services[service].name,
-             addr_print(&group->addr, text));
+             addr_print(&group->options.addr, text));
     return WEIR_OK;
 }
 
@@ -165,6 +167,25 @@ enum weir_err program_start(struct program *program)
     log_line(LOG_NOTICE, "ready: %u worker%s on %s, stacks %s", program->worker_count,
              program->worker_count == 1 ? "" : "s", program->ops->name, stacks_guard_name());
     return WEIR_OK;
+}
+
+void program_reload_certificates(struct program *program)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < program->group_count; i++) {
+        const struct listener_options *options = &program->groups[i].options;
+        struct tls_fault fault;
+        char text[ADDR_TEXT_SIZE];
+        if (!options->tls)
+            continue;
+        if (tls_server_reload(options->tls, &fault))
+            count++;
+        else
+            log_line(LOG_ERROR, "SIGHUP: %s keeps the certificates that it had: %s: %s",
+                     addr_print(&options->addr, text), fault.key, fault.why);
+    }
+    log_line(LOG_NOTICE, "SIGHUP: certificates read again for %u listener%s", count,
+             count == 1 ? "" : "s");
 }
 
 void program_drain(struct program *program)

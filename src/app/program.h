@@ -42,6 +42,12 @@ enum weir_err program_open(struct program *program, struct snapshot *snapshot,
 /* Starts the threads; returns when all accept, or when one has failed and all have ended. */
 enum weir_err program_start(struct program *program);
 
+/*
+ * Reads the certificates of the listeners again: new connections get them. Where that fails, those
+ * that are there stay. What came of it is told in the log.
+ */
+void program_reload_certificates(struct program *program);
+
 /* Stops gracefully: no new requests, idle connections closed, running ones given the grace period.
  */
 void program_drain(struct program *program);

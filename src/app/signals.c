@@ -86,9 +86,11 @@ void signals_serve(struct program *program)
     int number = 0;
     while (number != SIGTERM && number != SIGINT) {
         number = wait_for_ever();
-        if (number == SIGHUP || number == SIGQUIT)
-            log_line(LOG_WARN, "%s is not supported by this version: going on as before",
-                     number == SIGHUP ? "SIGHUP (reload)" : "SIGQUIT (hand-over)");
+        if (number == SIGHUP)
+            program_reload_certificates(program);
+        if (number == SIGQUIT)
+            log_line(LOG_WARN, "SIGQUIT (hand-over) is not supported by this version: "
+                               "going on as before");
     }
     bool graceful = number == SIGTERM;
     log_line(LOG_NOTICE, "%s: stopping %s", graceful ? "SIGTERM" : "SIGINT",

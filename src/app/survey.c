@@ -81,6 +81,7 @@ static void note_servers(struct survey_part *part, unsigned number, const struct
                 .service = number,
                 .upstream = i,
                 .addr = balance->servers[k].peer->options.addr,
+                .sni = balance->servers[k].peer->options.tls_name,
                 .unwell = balance->servers[k].unwell,
             };
             append_peer(part, &peer);
@@ -101,6 +102,10 @@ static void note_conn(struct survey_part *part, const struct conn *conn)
         .idle_ms = in_use ? 0 : weir_span_to_ms(weir_time_between(conn->released, now)),
         .requests = conn->requests,
     };
+    /* One that is leaving has no stream any more. */
+    struct tls_facts tls = conn->stream ? tls_facts_of(conn->stream) : (struct tls_facts){0};
+    noted.tls_version = tls.version;
+    noted.tls_resumed = tls.resumed;
     buf_append(&part->conns, slice_of((const char *)&noted, sizeof noted));
 }
 
@@ -259,6 +264,8 @@ static int compare_rows(const void *a, const void *b)
 static void add_peer(struct survey_peer *sum, const struct survey_peer *peer)
 {
     sum->unwell |= peer->unwell;
+    if (peer->sni)
+        sum->sni = peer->sni;
     sum->opened += peer->opened;
     sum->reused += peer->reused;
     sum->taken_over += peer->taken_over;

@@ -22,7 +22,8 @@ struct surveyor {
 struct survey_peer {
     unsigned service, upstream;
     struct addr addr;
-    bool unwell; /* it fails its health checks */
+    const char *sni; /* as a server of the configuration has it; NULL: none */
+    bool unwell;     /* it fails its health checks */
     uint64_t opened, reused, taken_over;
     uint64_t idle, in_use, dialling, waiting;
     int64_t learned_idle_timeout_ms; /* 0: nothing was learned */
@@ -36,6 +37,8 @@ struct survey_conn {
     bool in_use;
     int64_t age_ms, idle_ms;
     uint64_t requests;
+    const char *tls_version; /* NULL: plain */
+    bool tls_resumed;
 };
 
 struct survey {

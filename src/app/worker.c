@@ -36,7 +36,7 @@ static enum weir_err open_all(struct worker *worker)
     struct program *program = worker->program;
     struct loop_options options = {.ops = program->ops, .worker = worker->number};
     TRY(loop_init(&worker->loop, &options));
-    socket_streams_init(&worker->streams, &worker->loop);
+    streams_init(&worker->streams, &worker->loop);
     list_init(&worker->family.pools);
     worker->services = calloc(snapshot_of(worker)->service_count, sizeof *worker->services);
     worker->listeners = calloc(program->group_count, sizeof *worker->listeners);
@@ -73,7 +73,7 @@ static void close_all(struct worker *worker)
         service_close(&worker->services[i]);
     free(worker->services);
     free(worker->listeners);
-    socket_streams_fini(&worker->streams);
+    streams_fini(&worker->streams);
     loop_fini(&worker->loop);
 }
 

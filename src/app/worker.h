@@ -19,7 +19,7 @@ struct worker {
     unsigned number;
     pthread_t thread;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct pool_family family;
     struct service **services;  /* as many as the snapshot has */
     struct listener *listeners; /* as many as the program has groups */

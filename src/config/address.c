@@ -7,7 +7,13 @@
 #include <netdb.h>
 #include <string.h>
 
-enum { PORT_MAX = 65535, HOST_BYTES_MAX = 253, LABEL_BYTES_MAX = 63, HTTP_PORT = 80 };
+enum {
+    PORT_MAX = 65535,
+    HOST_BYTES_MAX = 253,
+    LABEL_BYTES_MAX = 63,
+    HTTP_PORT = 80,
+    HTTPS_PORT = 443
+};
 
 enum use { LISTEN, CONNECT };
 
@@ -20,6 +26,7 @@ struct reading {
     struct addr addr;              /* .len 0: none */
     char name[HOST_BYTES_MAX + 1]; /* "": none */
     uint16_t port;
+    bool is_https; /* of a URL */
 };
 
 /* One mistake: what was written, and what is wrong with it. */
@@ -157,6 +164,7 @@ void address_read_listen(struct report *report, struct position position, struct
 static void give_server(const struct reading *reading, struct config_memory *memory,
                         struct server_options *ret_server)
 {
+    ret_server->is_https = reading->is_https;
     if (reading->addr.len > 0)
         ret_server->addr = reading->addr;
     if (!reading->name[0])
@@ -177,17 +185,16 @@ void address_read_server(struct report *report, struct config_memory *memory,
 /* NULL when the text may go on as an http URL. */
 static const char *wrong_scheme(struct weir_slice text)
 {
-    static const struct weir_slice later[] = {SLICE("https://"), SLICE("h2c://"), SLICE("exec:")};
+    static const struct weir_slice later[] = {SLICE("h2c://"), SLICE("exec:")};
     static const char *const reasons[] = {
-        "https:// is not supported by this version",
         "h2c:// is not supported by this version",
         "exec: is not supported by this version",
     };
     for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
         if (slice_starts(text, later[i]))
             return reasons[i];
-    if (!slice_starts(text, SLICE("http://")))
-        return "not a URL such as http://127.0.0.1:9001 or unix:/run/app.sock";
+    if (!slice_starts(text, SLICE("http://")) && !slice_starts(text, SLICE("https://")))
+        return "not a URL such as http://127.0.0.1:9001, https://example.com or unix:/run/app.sock";
     return NULL;
 }
 
@@ -203,7 +210,9 @@ static void read_url(struct reading *reading)
         reject(reading, wrong);
         return;
     }
-    struct weir_slice authority = slice_skip(text, strlen("http://"));
+    reading->is_https = slice_starts(text, SLICE("https://"));
+    struct weir_slice authority =
+        slice_skip(text, strlen(reading->is_https ? "https://" : "http://"));
     size_t end = 0;
     while (end < authority.len && !strchr("/?#@", authority.at[end]))
         end++;
@@ -215,7 +224,7 @@ static void read_url(struct reading *reading)
     }
     authority.len = end;
     size_t length = host_length(authority);
-    int port = HTTP_PORT;
+    int port = reading->is_https ? HTTPS_PORT : HTTP_PORT;
     if (length < authority.len)
         port = port_of(reading, slice_skip(authority, length + 1));
     if (port < 0)

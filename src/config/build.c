@@ -3,6 +3,7 @@
 
 #include "base/slice.h"
 #include "config/address.h"
+#include "config/build_tls.h"
 #include "config/suggest.h"
 
 #include <string.h>
@@ -55,19 +56,24 @@ static void claim_address(struct building *building, struct position position,
 static void build_listeners(struct building *building, const struct yaml_node *list,
                             struct service_options *options)
 {
-    struct addr *addresses = memory_array(building->memory, list->entry_count, sizeof *addresses);
-    if (!addresses)
+    struct listener_options *listeners =
+        memory_array(building->memory, list->entry_count, sizeof *listeners);
+    if (!listeners)
         return;
-    options->listen = addresses;
+    options->listen = listeners;
     for (const struct yaml_entry *at = list->entries; at; at = at->next) {
-        struct listener_values values = {0};
+        struct listener_values values = {.cert = NULL};
+        tls_server_options_init(&values.tls);
         if (at->value->type == YAML_SCALAR)
             address_read_listen(building->report, at->value->position, at->value->text,
                                 &values.address);
         else
             schema_read(building->report, building->memory, SECTION_LISTENER, at->value, &values);
+        if (at->value->type == YAML_MAPPING)
+            build_listener_tls(building, at->value, &values);
         claim_address(building, at->value->position, &values.address);
-        addresses[options->listen_count++] = values.address;
+        values.options.addr = values.address;
+        listeners[options->listen_count++] = values.options;
     }
 }
 
@@ -274,6 +280,7 @@ void build_defaults(struct root_values *values)
     values->pool_size = service.upstream_keepalive_pool_size;
     values->max_retries = upstream.retry.attempts;
     values->resolver = service.resolver;
+    values->ca_file = BUILD_CA_FILE;
     struct snapshot *snapshot = &values->snapshot;
     snapshot->references = 1;
     snapshot->io = IO_AUTO;
@@ -299,6 +306,7 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
         .memory = memory,
         .pool_size = values->pool_size,
         .max_retries = values->max_retries,
+        .ca_file = values->ca_file,
     };
     const struct yaml_entry *admin = yaml_find(root, SLICE("admin"));
     if (admin) {

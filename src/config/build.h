@@ -14,12 +14,17 @@ struct building {
     struct report *report;
     struct config_memory *memory;
     unsigned pool_size, max_retries; /* what the top of the file says for all */
+    const char *ca_file;             /* likewise */
     struct claim *names, *addresses; /* taken so far */
+    struct trust *trusts;            /* read so far */
     struct service_options shared;   /* what the top of the file says for all */
 };
 
 /* The name of the one upstream of a service without routes. */
 #define BUILD_ONLY_UPSTREAM "default"
+
+/* Debian's bundle of authorities. */
+#define BUILD_CA_FILE "/etc/ssl/certs/ca-certificates.crt"
 
 /* What holds where the file is silent. */
 void build_defaults(struct root_values *values);
@@ -28,7 +33,9 @@ void build_defaults(struct root_values *values);
 struct snapshot *build_snapshot(struct report *report, struct config_memory *memory,
                                 const struct yaml_node *root);
 
-/* One upstream, `node` being a URL or a mapping. `name` must live as long as the memory. */
+/*
+ * One upstream, `node` being a URL or a mapping. `name` must live as long as the memory.
+ */
 void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
                     struct upstream_options *ret_options);
 

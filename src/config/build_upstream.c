@@ -3,6 +3,9 @@
 
 #include "base/slice.h"
 #include "config/address.h"
+#include "config/build_tls.h"
+
+#include <string.h>
 
 static void build_server(struct building *building, const struct yaml_node *node,
                          struct server_options *ret_server)
@@ -81,22 +84,107 @@ static bool has_source_for(const struct upstream_options *options, const struct 
 static void check_sources(struct building *building, const struct yaml_node *sources,
                           const struct upstream_options *options)
 {
-    for (unsigned i = 0; i < options->server_count; i++)
-        if (!has_source_for(options, &options->servers[i].addr))
+    for (unsigned i = 0; i < options->server_count; i++) {
+        const struct addr *server = &options->servers[i].addr;
+        if (!has_source_for(options, options->proxy ? &options->proxy->addr : server))
             report_error(building->report, sources->position,
                          "none of these addresses is of the same kind as the server '%s'",
                          options->servers[i].text);
+    }
+}
+
+/* RFC 9110 sections 5.6.2 and 5.5: what may be sent as a field. */
+static bool is_field(struct weir_slice name, struct weir_slice value)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
+    for (size_t i = 0; i < name.len; i++)
+        if (!name.at[i] || !strchr(token, slice_lower(name.at[i])))
+            return false;
+    for (size_t i = 0; i < value.len; i++)
+        if ((unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f)
+            return false;
+    return name.len > 0;
+}
+
+/* What the CONNECT says for itself. */
+static bool is_own_field(struct weir_slice name)
+{
+    return slice_equal_nocase(name, SLICE("Host")) ||
+           slice_equal_nocase(name, SLICE("Content-Length")) ||
+           slice_equal_nocase(name, SLICE("Transfer-Encoding"));
+}
+
+static void read_proxy_field(struct building *building, const struct yaml_entry *entry,
+                             struct peer_proxy_field *ret_field)
+{
+    struct report *report = building->report;
+    if (entry->value->type != YAML_SCALAR)
+        report_error(report, entry->value->position, "a field has a text as its value");
+    else if (!is_field(entry->key->text, entry->value->text))
+        report_error(report, entry->key->position, "not a field of HTTP");
+    else if (is_own_field(entry->key->text))
+        report_error(report, entry->key->position, "this field is not yours to set");
+    ret_field->name = entry->key->text.at;
+    ret_field->value = entry->value->text.at;
+}
+
+/* Names of servers are the proxy's to resolve. */
+static void leave_names_to_proxy(struct building *building, const struct yaml_node *node,
+                                 struct upstream_options *options)
+{
+    for (unsigned i = 0; i < options->server_count; i++) {
+        struct server_options *server = &options->servers[i];
+        if (!server->host)
+            continue;
+        if (addr_of_name(slice_str(server->host), server->port, &server->addr) != WEIR_OK)
+            report_error(building->report, node->position,
+                         "the name '%s' is too long to be reached through a proxy", server->host);
+        server->name = server->host;
+        server->host = NULL;
+    }
+}
+
+static void build_proxy(struct building *building, const struct yaml_node *node,
+                        struct upstream_values *values)
+{
+    const struct yaml_entry *entry = yaml_find(node, SLICE("proxy"));
+    if (!entry || entry->value->type != YAML_MAPPING)
+        return;
+    const struct yaml_node *map =
+        schema_part(building->report, SECTION_UPSTREAM_PROXY, entry->value, "headers");
+    struct peer_proxy *proxy = memory_alloc(building->memory, sizeof *proxy);
+    struct peer_proxy_field *fields =
+        memory_array(building->memory, map ? map->entry_count : 0, sizeof *fields);
+    if (!proxy || !fields)
+        return;
+    *proxy = values->proxy;
+    proxy->fields = fields;
+    for (const struct yaml_entry *at = map ? map->entries : NULL; at; at = at->next)
+        read_proxy_field(building, at, &fields[proxy->field_count++]);
+    leave_names_to_proxy(building, entry->value, &values->options);
+    values->options.proxy = proxy;
+}
+
+/* A connection that tells of one client cannot be made ahead for others. */
+static void check_preface(struct building *building, const struct yaml_node *node,
+                          const struct upstream_options *options)
+{
+    if (options->preface != PREFACE_NONE && options->limits.min_idle > 0)
+        report_error(building->report, yaml_find(node, SLICE("min_idle"))->value->position,
+                     "min_idle cannot be with proxy_protocol: each connection is one client's");
 }
 
 void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
                     struct upstream_options *ret_options)
 {
-    struct upstream_values values = {0};
+    struct upstream_values values = {.sni = NULL};
     upstream_options_init(&values.options);
+    tls_client_options_init(&values.tls);
     values.options.name = name;
     values.options.retry.attempts = building->max_retries;
     if (node->type == YAML_SCALAR) {
         build_url(building, node, &values.options);
+        build_upstream_tls(building, node, &values);
         *ret_options = values.options;
         return;
     }
@@ -107,10 +195,13 @@ void build_upstream(struct building *building, const char *name, const struct ya
         schema_part(building->report, SECTION_UPSTREAM, node, "bind_to");
     if (servers)
         build_servers(building, servers, &values.options);
-    if (sources) {
+    if (sources)
         build_addresses(building, sources, SECTION_SOURCE, address_read_ip, &values.options.bind_to,
                         &values.options.bind_to_count);
+    build_proxy(building, node, &values);
+    if (sources)
         check_sources(building, sources, &values.options);
-    }
+    check_preface(building, node, &values.options);
+    build_upstream_tls(building, node, &values);
     *ret_options = values.options;
 }

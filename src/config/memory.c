@@ -7,6 +7,13 @@
 /* Three times what the largest file, full of short keys, has been seen to take. */
 enum { MEMORY_BYTES_MAX = 256 << 20 };
 
+/* Something that is not in the arena. */
+struct memory_owned {
+    struct memory_owned *next;
+    void *object;
+    void (*free)(void *object);
+};
+
 struct config_memory *memory_new(void)
 {
     struct config_memory *memory = calloc(1, sizeof *memory);
@@ -21,6 +28,8 @@ void memory_free(struct config_memory **memory)
 {
     if (!*memory)
         return;
+    for (struct memory_owned *at = (*memory)->owned; at; at = at->next)
+        at->free(at->object);
     arena_fini(&(*memory)->arena);
     arena_cache_fini(&(*memory)->cache);
     free(*memory);
@@ -44,6 +53,17 @@ void *memory_array(struct config_memory *memory, size_t count, size_t bytes)
         return NULL;
     }
     return memory_alloc(memory, (count ? count : 1) * bytes);
+}
+
+void memory_own(struct config_memory *memory, void *object, void (*free)(void *object))
+{
+    struct memory_owned *owned = memory_alloc(memory, sizeof *owned);
+    if (!owned) {
+        free(object); /* and the memory has failed: nobody will use it */
+        return;
+    }
+    *owned = (struct memory_owned){memory->owned, object, free};
+    memory->owned = owned;
 }
 
 char *memory_string(struct config_memory *memory, struct weir_slice text)

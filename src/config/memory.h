@@ -16,7 +16,8 @@
 struct config_memory {
     struct arena_cache cache;
     struct arena arena;
-    bool failed; /* something was asked for and not given */
+    bool failed;                /* something was asked for and not given */
+    struct memory_owned *owned; /* the last one first */
 };
 
 /* NULL when memory is out. */
@@ -28,6 +29,8 @@ void memory_free(struct config_memory **memory);
 void *memory_alloc(struct config_memory *memory, size_t bytes);
 /* `count` objects of `bytes` each, zeroed; as memory_alloc(). At least one is there to point at. */
 void *memory_array(struct config_memory *memory, size_t count, size_t bytes);
+/* Ends with the memory, by `free`; at once when there is no room to note it. */
+void memory_own(struct config_memory *memory, void *object, void (*free)(void *object));
 /* A copy that ends in NUL; as memory_alloc(). */
 char *memory_string(struct config_memory *memory, struct weir_slice text);
 

@@ -145,6 +145,17 @@ static bool is_good_text(enum key_type type, struct weir_slice text)
     }
 }
 
+static bool is_host(enum key_type type)
+{
+    return type == TYPE_HOST || type == TYPE_NAME_OF_HOST;
+}
+
+/* One of a route may be a wildcard. */
+static bool is_good_host(enum key_type type, struct weir_slice text, char *ret_host)
+{
+    return value_host(text, ret_host) && (type == TYPE_HOST || text.at[0] != '*');
+}
+
 static void read_text(const struct reading *reading)
 {
     enum key_type type = reading->key->type;
@@ -155,7 +166,7 @@ static void read_text(const struct reading *reading)
         value = NULL;
     if (!copy)
         return;
-    if (type == TYPE_HOST ? !value_host(text, copy) : !is_good_text(type, text))
+    if (is_host(type) ? !is_good_host(type, text, copy) : !is_good_text(type, text))
         reject(reading, schema_type_expected(type));
     else
         memcpy(reading->field, &value, sizeof value);

@@ -75,6 +75,7 @@ struct root_values {
     unsigned pool_size;
     unsigned max_retries;
     struct resolver_options resolver;
+    const char *ca_file;
     struct snapshot snapshot;
 };
 struct service_values {
@@ -82,12 +83,21 @@ struct service_values {
 };
 struct listener_values {
     struct addr address;
+    struct listener_options options;
+    const char *cert, *key;
+    struct tls_server_options tls;
+};
+struct certificate_values {
+    const char *cert_file, *key_file;
 };
 struct route_values {
     const char *host, *path, *upstream;
 };
 struct upstream_values {
     struct upstream_options options;
+    const char *sni;
+    struct tls_client_options tls;
+    struct peer_proxy proxy;
 };
 struct server_values {
     struct server_options options;

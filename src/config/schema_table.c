@@ -25,7 +25,11 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 #define VALUES_ADMIN struct root_values
 #define VALUES_SERVICE struct service_values
 #define VALUES_LISTENER struct listener_values
+#define VALUES_LISTENER_TLS struct listener_values
+#define VALUES_CERTIFICATE struct certificate_values
 #define VALUES_ROUTE struct route_values
+#define VALUES_UPSTREAM_TLS struct upstream_values
+#define VALUES_UPSTREAM_PROXY struct upstream_values
 #define VALUES_UPSTREAM struct upstream_values
 #define VALUES_SERVER struct server_values
 #define VALUES_RESOLVER struct root_values

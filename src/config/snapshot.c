@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "config/address.h"
 #include "config/build.h"
+#include "config/build_tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -98,6 +99,29 @@ enum weir_err snapshot_load_file(const char *path, struct buf *messages,
     return snapshot_load_text(path, buf_slice(&text), messages, ret_snapshot);
 }
 
+/* What was not has been told already. */
+static bool was_read(const struct server_options *server)
+{
+    return server->host || server->addr.len > 0;
+}
+
+/* All of them, or none, are spoken with over TLS. */
+static void set_tls(struct loading *loading, struct upstream_options *upstream)
+{
+    const struct yaml_node node = {.type = YAML_SCALAR, .position = {"--to", 0, 0}};
+    struct building building = {
+        .report = &loading->report, .memory = loading->memory, .ca_file = BUILD_CA_FILE};
+    struct upstream_values values = {.options = *upstream};
+    for (unsigned i = 1; i < upstream->server_count; i++)
+        if (was_read(&upstream->servers[i]) && was_read(&upstream->servers[0]) &&
+            upstream->servers[i].is_https != upstream->servers[0].is_https)
+            report_error(&loading->report, node.position,
+                         "http:// and https:// do not go together");
+    tls_client_options_init(&values.tls);
+    build_upstream_tls(&building, &node, &values);
+    *upstream = values.options;
+}
+
 /* The servers that --to names. Each is read as the URL of an upstream would be. */
 static struct upstream_options *single_upstream(struct loading *loading, const char *const *to,
                                                 unsigned to_count)
@@ -119,6 +143,7 @@ static struct upstream_options *single_upstream(struct loading *loading, const c
     if (to_count == 0)
         report_error(&loading->report, (struct position){"--to", 0, 0},
                      "at least one URL is needed");
+    set_tls(loading, upstream);
     return upstream;
 }
 
@@ -129,15 +154,15 @@ enum weir_err snapshot_of_command_line(const char *listen, const char *const *to
     TRY(begin(&loading));
     struct root_values *values = memory_alloc(loading.memory, sizeof *values);
     struct service_options *service = memory_alloc(loading.memory, sizeof *service);
-    struct addr *address = memory_alloc(loading.memory, sizeof *address);
+    struct listener_options *listener = memory_alloc(loading.memory, sizeof *listener);
     struct route_options *route = memory_alloc(loading.memory, sizeof *route);
     struct upstream_options *upstream = single_upstream(&loading, to, to_count);
-    if (values && service && address && route && upstream) {
+    if (values && service && listener && route && upstream) {
         address_read_listen(&loading.report, (struct position){"--listen", 0, 0}, slice_str(listen),
-                            address);
+                            &listener->addr);
         service_options_init(service);
         service->name = "proxy";
-        service->listen = address;
+        service->listen = listener;
         service->routes = route;
         service->upstreams = upstream;
         service->listen_count = service->route_count = service->upstream_count = 1;

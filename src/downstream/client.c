@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "co/wait.h"
+#include "downstream/greet.h"
 
 enum { CLIENT_MAGIC = 0x0c11e417 };
 
@@ -39,6 +40,8 @@ WEIR_SUSPENDS static void run(void *argument);
 static void on_timer(struct timer *timer)
 {
     struct client *client = container_of(timer, struct client, timer);
+    if (!client->co && !client->greeted)
+        client_note_silence(client);
     if (!client->co)
         client_close(client, false);
     /* Whether a client still takes a response that has begun shows in the sending. */
@@ -100,29 +103,47 @@ WEIR_SUSPENDS static void linger(struct client *client)
         iobuf_give(&loop->bufs, &buf);
 }
 
-WEIR_SUSPENDS static void run(void *argument)
+/* Who connects ahead of time is parked after its greeting, like anyone who has nothing to ask. */
+WEIR_SUSPENDS static bool greet(struct client *client, enum client_next *ret_next)
 {
-    struct client *client = argument;
-    enum client_next next = CLIENT_CLOSE;
+    *ret_next = client_greet(client);
+    if (*ret_next != CLIENT_NEXT_REQUEST)
+        return false;
+    stream_watch(client->stream, on_peer_end, client);
+    return has_more(client);
+}
+
+/* Exchanges, until there is nothing more to be served. */
+WEIR_SUSPENDS static enum client_next serve(struct client *client)
+{
+    enum client_next next;
+    if (!client->greeted && !greet(client, &next))
+        return next;
     for (;;) {
         loop_timer_disarm(client->downstream->loop, &client->timer);
         if (stream_peer_ended(client->stream))
             on_peer_end(client->stream, client);
         next = client_serve_h1(client);
         if (next != CLIENT_NEXT_REQUEST || !has_more(client))
-            break;
+            return next;
         /* A pipeline of requests that are answered without asking anyone would never wait. */
-        if (co_yield () != WEIR_OK) {
-            next = CLIENT_CUT;
-            break;
-        }
+        if (co_yield () != WEIR_OK)
+            return CLIENT_CUT;
     }
+}
+
+WEIR_SUSPENDS static void run(void *argument)
+{
+    struct client *client = argument;
+    const struct client_options *options = client->downstream->client;
+    enum client_next next = serve(client);
     loop_timer_disarm(client->downstream->loop, &client->timer);
     if (next == CLIENT_NEXT_REQUEST && !client->downstream->draining) {
-        park(client, client->downstream->client->keepalive_timeout);
+        park(client, client->requests > 0 ? options->keepalive_timeout : options->header_timeout);
         return;
     }
-    stream_watch(client->stream, NULL, NULL);
+    if (client->stream)
+        stream_watch(client->stream, NULL, NULL);
     if (next == CLIENT_LINGER)
         linger(client);
     client_close(client, next == CLIENT_CUT);
@@ -147,7 +168,8 @@ void downstream_fini(struct downstream *downstream)
     slab_fini(&downstream->client_slab);
 }
 
-void downstream_open(struct downstream *downstream, int descriptor, const struct addr *from)
+void downstream_open(struct downstream *downstream, const struct listener_options *options,
+                     int descriptor, const struct addr *from)
 {
     struct loop *loop = downstream->loop;
     struct client *client = downstream->draining ? NULL : slab_alloc(&downstream->client_slab);
@@ -156,20 +178,25 @@ void downstream_open(struct downstream *downstream, int descriptor, const struct
         atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
         return;
     }
-    if (socket_stream_attach(downstream->streams, descriptor, &client->stream) != WEIR_OK) {
+    if (socket_stream_attach(&downstream->streams->sockets, descriptor, &client->stream) !=
+        WEIR_OK) {
         slab_free(&downstream->client_slab, client);
         atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
         return;
     }
     client->magic = CLIENT_MAGIC;
     client->downstream = downstream;
+    client->listening = options;
     client->from = *from;
+    client->to = options->addr;
+    client->greeted = !client_must_greet(options);
     timer_init(&client->timer, on_timer);
     h1_wire_init(&client->wire, client->stream, WIRE_REQUESTS);
     h1_out_init(&client->out, client->stream);
     list_push_back(&downstream->clients, &client->link);
     stat_add(&downstream->open, 1);
-    park(client, downstream->client->header_timeout);
+    park(client, options->tls ? options->tls->options.handshake_timeout
+                              : downstream->client->header_timeout);
 }
 
 void downstream_drain(struct downstream *downstream)

@@ -11,14 +11,17 @@
 struct client {
     uint32_t magic;
     struct downstream *downstream;
-    struct list link; /* in downstream.clients */
+    struct list link;                         /* in downstream.clients */
+    const struct listener_options *listening; /* it came to */
     struct stream *stream;
-    struct addr from;
-    struct co *co;      /* NULL while parked */
-    struct timer timer; /* parked: its end; busy: the grace after the peer's end */
+    struct addr from, to;
+    enum weir_err complaint; /* every request is answered with it */
+    struct co *co;           /* NULL while parked */
+    struct timer timer;      /* parked: its end; busy: the grace after the peer's end */
     struct h1_wire wire;
     struct h1_out out;
     uint64_t requests;
+    bool greeted;    /* what comes before the first request is over */
     bool responding; /* the final head of the present exchange was written */
 };
 

@@ -319,8 +319,8 @@ WEIR_SUSPENDS static enum client_next serve(struct exchange *exchange)
         return CLIENT_CLOSE;
     if (err == WEIR_E_RESET || err == WEIR_E_CANCELED || !exchange->request)
         return CLIENT_CUT;
-    exchange->error = err;
-    exchange->close = exchange->close || err;
+    exchange->error = err ? err : client->complaint;
+    exchange->close = exchange->close || exchange->error;
     apply_limits(exchange);
     downstream->handler(downstream->owner, exchange);
     return what_next(exchange);
@@ -331,7 +331,12 @@ enum client_next client_serve_h1(struct client *client)
     struct loop *loop = client->downstream->loop;
     struct h1_exchange self = {
         .client = client,
-        .exchange = {.ops = &h1_ops, .loop = loop, .client = client->from, .began = loop_now(loop)},
+        .exchange = {.ops = &h1_ops,
+                     .loop = loop,
+                     .client = client->from,
+                     .local = &client->to,
+                     .tls = tls_facts_of(client->stream),
+                     .began = loop_now(loop)},
     };
     uint64_t sent_before = client->out.sent_bytes;
     client->out.sent_bytes = 0;

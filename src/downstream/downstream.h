@@ -14,11 +14,24 @@
 #include "base/stat.h"
 #include "downstream/exchange.h"
 #include "downstream/options.h"
-#include "stream/socket.h"
+#include "stream/streams.h"
+
+/* How what comes before the first request went, where something does. */
+enum greeting {
+    GREETING_FULL,
+    GREETING_RESUMED, /* a short handshake, by a ticket */
+    GREETING_FAILED,
+    GREETING_TIMEOUT,
+    GREETING_PLAIN, /* no TLS was spoken */
+    GREETING_TLS_COUNT,
+    GREETING_BAD_PREFACE = GREETING_TLS_COUNT,
+    GREETING_COUNT,
+};
+const char *greeting_name(enum greeting greeting);
 
 struct downstream_options {
     struct loop *loop;
-    struct socket_streams *streams;
+    struct streams *streams;
     const struct client_options *client; /* outlives it */
     exchange_handler_fn *handler;
     void *owner; /* for the handler */
@@ -26,12 +39,13 @@ struct downstream_options {
 
 struct downstream {
     struct loop *loop;
-    struct socket_streams *streams;
+    struct streams *streams;
     const struct client_options *client;
     exchange_handler_fn *handler;
     void *owner;
     struct list clients;
     struct slab client_slab;
+    stat_count greetings[GREETING_COUNT];
     stat_count open;       /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
     bool draining;
@@ -43,8 +57,12 @@ void downstream_init(struct downstream *downstream, const struct downstream_opti
 /* Every connection must have ended (checked). */
 void downstream_fini(struct downstream *downstream);
 
-/* Takes an accepted descriptor. `load` has been counted for it already. */
-void downstream_open(struct downstream *downstream, int descriptor, const struct addr *from);
+/*
+ * Takes an accepted descriptor. `load` has been counted for it already. The options are those of
+ * its listener, and outlive the connection.
+ */
+void downstream_open(struct downstream *downstream, const struct listener_options *options,
+                     int descriptor, const struct addr *from);
 
 /* Parked connections end at once, busy ones after their response; new ones are not taken. */
 void downstream_drain(struct downstream *downstream);

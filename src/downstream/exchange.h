@@ -14,7 +14,7 @@
 #include "base/arena.h"
 #include "http/framing.h"
 #include "http/piece.h"
-#include "io/loop.h"
+#include "stream/tls.h"
 #include <weir/suspends.h>
 
 struct exchange;
@@ -39,6 +39,8 @@ struct exchange {
     struct http_request *request;
     struct http_framing framing; /* of the request */
     struct addr client;
+    const struct addr *local; /* where the client has connected to */
+    struct tls_facts tls;     /* of the client's connection */
     struct weir_time began;
     uint64_t received_bytes; /* of the request's body */
     uint16_t status;         /* of the final response, 0 before */

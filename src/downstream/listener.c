@@ -11,16 +11,18 @@ enum { BACKLOG = 4096 };
 struct handover {
     struct mail mail;
     struct downstream *to;
+    const struct listener_options *options;
     int descriptor;
     struct addr from;
 };
 
 enum weir_err listener_group_open(struct listener_group *group, const struct backend_ops *ops,
-                                  struct backend *backend, const struct addr *addr)
+                                  struct backend *backend, const struct listener_options *options)
 {
-    struct listen_options options = {.backlog = BACKLOG};
-    TRY(ops->listen(backend, addr, &options, &group->descriptor));
-    return ops->bound(backend, group->descriptor, &group->addr);
+    struct listen_options how = {.backlog = BACKLOG};
+    group->options = *options;
+    TRY(ops->listen(backend, &options->addr, &how, &group->descriptor));
+    return ops->bound(backend, group->descriptor, &group->options.addr);
 }
 
 void listener_group_close(struct listener_group *group, const struct backend_ops *ops,
@@ -55,7 +57,7 @@ static struct downstream *choose(const struct listener *listener)
 static void deliver(struct mail *mail)
 {
     struct handover *handover = container_of(mail, struct handover, mail);
-    downstream_open(handover->to, handover->descriptor, &handover->from);
+    downstream_open(handover->to, handover->options, handover->descriptor, &handover->from);
     free(handover);
 }
 
@@ -68,10 +70,11 @@ static void on_accepted(struct sock *sock, int descriptor, const struct addr *fr
         to = listener->downstream;
     atomic_fetch_add_explicit(&to->load, 1, memory_order_relaxed);
     if (!handover) {
-        downstream_open(to, descriptor, from);
+        downstream_open(to, &listener->group->options, descriptor, from);
         return;
     }
-    *handover = (struct handover){{.deliver = deliver}, to, descriptor, *from};
+    *handover =
+        (struct handover){{.deliver = deliver}, to, &listener->group->options, descriptor, *from};
     loop_post(to->loop, &handover->mail);
 }
 

@@ -16,9 +16,9 @@ enum { LISTENER_WORKERS_MAX = 256 };
 
 /* What the workers share of one address. */
 struct listener_group {
-    struct addr addr;           /* as it is bound */
-    int descriptor;             /* -1 once nobody accepts any more */
-    _Atomic unsigned accepting; /* workers that do */
+    struct listener_options options; /* the address as it is bound */
+    int descriptor;                  /* -1 once nobody accepts any more */
+    _Atomic unsigned accepting;      /* workers that do */
     unsigned worker_count;
     struct downstream *workers[LISTENER_WORKERS_MAX]; /* by number; all set before any accepts */
 };
@@ -33,7 +33,7 @@ struct listener {
 /* Binds and listens; the descriptor is shared by every worker. WEIR_E_ADDRESS_IN_USE, _PERMISSION,
  * ... */
 enum weir_err listener_group_open(struct listener_group *group, const struct backend_ops *ops,
-                                  struct backend *backend, const struct addr *addr);
+                                  struct backend *backend, const struct listener_options *options);
 void listener_group_close(struct listener_group *group, const struct backend_ops *ops,
                           struct backend *backend);
 

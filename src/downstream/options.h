@@ -2,11 +2,20 @@
 #ifndef DOWNSTREAM_OPTIONS_H
 #define DOWNSTREAM_OPTIONS_H
 
+#include "io/addr.h"
+#include "stream/tls_server.h"
 #include <weir/time.h>
 
 #include <stdint.h>
 
 enum at_limit { AT_LIMIT_CLOSE, AT_LIMIT_KEEP };
+
+/* One address to listen on. */
+struct listener_options {
+    struct addr addr;
+    struct tls_server *tls; /* NULL: plain */
+    bool expects_preface;   /* a PROXY preface comes first, and is believed */
+};
 
 /* How a service treats its clients. */
 struct client_options {

@@ -70,6 +70,23 @@ enum weir_err addr_parse(struct weir_slice text, struct addr *ret_addr)
     return WEIR_OK;
 }
 
+enum weir_err addr_of_name(struct weir_slice host, uint16_t port, struct addr *ret_addr)
+{
+    struct addr addr = {.local = {.sun_family = AF_UNSPEC}};
+    size_t room = sizeof addr.local.sun_path;
+    int len = snprintf(addr.local.sun_path, room, "%.*s:%u", SLICE_ARGS(host), port);
+    if (host.len == 0 || len < 0 || (size_t)len >= room)
+        return WEIR_E_ADDRESS;
+    addr.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + (size_t)len + 1);
+    *ret_addr = addr;
+    return WEIR_OK;
+}
+
+bool addr_is_name(const struct addr *addr)
+{
+    return addr->len > 0 && addr->any.sa_family == AF_UNSPEC;
+}
+
 void addr_set_port(struct addr *addr, uint16_t port)
 {
     if (addr->any.sa_family == AF_INET)
@@ -103,7 +120,8 @@ const char *addr_print(const struct addr *addr, char ret_text[static ADDR_TEXT_S
                  addr->len > offsetof(struct sockaddr_un, sun_path) ? addr->local.sun_path : "");
         break;
     default:
-        snprintf(ret_text, ADDR_TEXT_SIZE, "none");
+        snprintf(ret_text, ADDR_TEXT_SIZE, "%s",
+                 addr_is_name(addr) ? addr->local.sun_path : "none");
     }
     return ret_text;
 }

@@ -35,6 +35,13 @@ enum weir_err addr_parse(struct weir_slice text, struct addr *ret_addr);
 /* An IP without a port, brackets optional: "10.0.0.1", "::1". The port is 0. */
 enum weir_err addr_parse_ip(struct weir_slice text, struct addr *ret_addr);
 
+/*
+ * A name with its port, which somebody else will resolve: an HTTP proxy. It is an address to print
+ * and compare, and not to connect to. WEIR_E_ADDRESS when it is too long.
+ */
+enum weir_err addr_of_name(struct weir_slice host, uint16_t port, struct addr *ret_addr);
+bool addr_is_name(const struct addr *addr);
+
 /* The address of an IP with a port; `ip` must be IPv4 or IPv6. */
 void addr_set_port(struct addr *addr, uint16_t port);
 /* 0 for a Unix path. */

@@ -133,6 +133,8 @@ struct backend_ops {
     void (*send)(struct sock *sock, struct send_op *op);
     /* Gives a send up; it may be done already. The op is the sender's again when op->done. */
     void (*send_cancel)(struct sock *sock, struct send_op *op);
+    /* Sends what goes at once of a few bytes, while nobody sends; how many went. */
+    size_t (*send_now)(struct sock *sock, struct weir_slice bytes);
     /* Sends no more: FIN. */
     void (*shut)(struct sock *sock);
     /* The address of the other end. */

@@ -361,6 +361,7 @@ const struct backend_ops epoll_ops = {
     .look = epoll_look,
     .send = epoll_send,
     .send_cancel = epoll_send_cancel,
+    .send_now = kernel_op_send_now,
     .shut = kernel_op_shut,
     .peer = kernel_op_peer,
     .detach = epoll_detach,

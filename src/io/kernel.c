@@ -295,6 +295,12 @@ bool kernel_send(int descriptor, struct send_op *op)
     return true;
 }
 
+size_t kernel_send_now(int descriptor, struct weir_slice bytes)
+{
+    ssize_t sent = send(descriptor, bytes.at, bytes.len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    return sent > 0 ? (size_t)sent : 0;
+}
+
 void kernel_shut(int descriptor)
 {
     (void)shutdown(descriptor, SHUT_WR);

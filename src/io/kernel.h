@@ -37,6 +37,9 @@ bool kernel_send(int descriptor, struct send_op *op);
 /* Notes that so many bytes went out. */
 void send_op_advance(struct send_op *op, size_t bytes);
 
+/* How many of the bytes went at once. */
+size_t kernel_send_now(int descriptor, struct weir_slice bytes);
+
 void kernel_shut(int descriptor);
 /* Closing will send a reset: the peer must not take it for an end. */
 void kernel_reset_at_close(int descriptor);

@@ -26,6 +26,11 @@ enum weir_err kernel_op_bound(struct backend *backend, int descriptor, struct ad
     return kernel_bound(descriptor, ret_addr);
 }
 
+size_t kernel_op_send_now(struct sock *sock, struct weir_slice bytes)
+{
+    return kernel_send_now(sock->descriptor, bytes);
+}
+
 void kernel_op_shut(struct sock *sock)
 {
     kernel_shut(sock->descriptor);

@@ -30,10 +30,19 @@ void loop_fini(struct loop *loop)
     iobufs_fini(&loop->bufs);
 }
 
+/* The time was read when the turn's work began; before the first turn others were busy. */
+static void note_turn(struct loop *loop)
+{
+    struct weir_span busy = weir_time_between(loop->sched.now, loop->ops->now(loop->backend));
+    if (loop->turn > 0 && busy.ns > (int64_t)stat_read(&loop->longest_turn_ns))
+        stat_set(&loop->longest_turn_ns, (uint64_t)busy.ns);
+    loop->turn++;
+}
+
 void loop_turn(struct loop *loop, struct weir_time until)
 {
     sched_run(&loop->sched);
-    loop->turn++;
+    note_turn(loop);
     if (!sched_is_idle(&loop->sched) || !mailbox_is_empty(&loop->mailbox))
         until = loop_now(loop);
     else

@@ -25,8 +25,8 @@ struct loop {
     uint64_t receiving_switch; /* sched.switch_count at the last receive, and how many since */
     unsigned receives;
     _Atomic bool stopping;
-    unsigned worker; /* its number, from 0 */
-    struct weir_span longest_turn;
+    unsigned worker;            /* its number, from 0 */
+    stat_count longest_turn_ns; /* busy; others may read it */
 };
 
 struct loop_options {

@@ -252,6 +252,12 @@ void sock_watch(struct sock *sock, sock_watch_fn *watch, void *owner)
     sock->watch_owner = owner;
 }
 
+size_t sock_send_now(struct sock *sock, struct weir_slice bytes)
+{
+    check_sock(sock);
+    return sock->writer ? 0 : sock->loop->ops->send_now(sock, bytes);
+}
+
 void sock_shut(struct sock *sock)
 {
     check_sock(sock);

@@ -87,6 +87,12 @@ WEIR_SUSPENDS enum weir_err sock_send(struct sock *sock, const struct weir_slice
  */
 void sock_watch(struct sock *sock, sock_watch_fn *watch, void *owner);
 
+/*
+ * Sends what goes at once, without waiting; the rest is the caller's. How many bytes went: none
+ * while somebody sends.
+ */
+size_t sock_send_now(struct sock *sock, struct weir_slice bytes);
+
 void sock_shut(struct sock *sock);
 
 /* Nobody may be in a call on it (checked). Harmless on one that is closed or was never opened. */

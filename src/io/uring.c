@@ -584,6 +584,7 @@ const struct backend_ops uring_ops = {
     .look = uring_look,
     .send = uring_send,
     .send_cancel = uring_send_cancel,
+    .send_now = kernel_op_send_now,
     .shut = kernel_op_shut,
     .peer = kernel_op_peer,
     .detach = uring_detach,

@@ -245,7 +245,7 @@ static enum weir_err add(struct checks *checks, unsigned upstream, unsigned turn
 {
     const struct service_options *service = checks->service->options;
     struct peer_options options;
-    if (!servers_peer_options(service, upstream, &entry->addr, turn, &options))
+    if (!servers_peer_options(service, upstream, entry, turn, &options))
         return WEIR_OK;
     loosen(&options, service->upstreams[upstream].health.timeout);
     struct check *check = calloc(1, sizeof *check);

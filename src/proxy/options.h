@@ -21,9 +21,11 @@
 struct server_options {
     const char *text; /* as it was written, for messages */
     const char *host; /* a name, to be resolved while weir runs; NULL: `addr` is all */
+    const char *name; /* the same where a proxy on the way resolves it; NULL: an address */
     uint16_t port;    /* of `host` */
     struct addr addr;
     unsigned weight; /* 1 to 1000 */
+    bool is_https;   /* its URL said so */
 };
 
 /* How a server is picked. */
@@ -54,13 +56,17 @@ struct retry_options {
 
 struct upstream_options {
     const char *name;
-    const struct server_options *servers;
+    struct server_options *servers;
     unsigned server_count; /* at least 1 */
     const struct addr
         *bind_to; /* source addresses, one picked per server in turn; IPs without port */
     unsigned bind_to_count;
     uint64_t group_key;
     enum peer_protocol protocol;
+    const struct tls_client *tls;   /* NULL: plain */
+    const char *sni;                /* NULL: the server's own name */
+    const struct peer_proxy *proxy; /* NULL: none */
+    enum preface_version preface;   /* tells servers of the client */
     struct peer_limits limits;
     struct peer_tcp tcp;
     struct retry_options retry;
@@ -77,7 +83,7 @@ struct route_options {
 
 struct service_options {
     const char *name;
-    const struct addr *listen;
+    const struct listener_options *listen;
     unsigned listen_count;
     struct client_options client;
     unsigned upstream_keepalive_pool_size;              /* over all workers */

@@ -331,7 +331,7 @@ static enum weir_err edit_request(struct serving *serving)
     bool upgrade = asks_for_websocket(exchange->request) && !has_body(exchange);
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
-        .scheme = SLICE("http"),
+        .scheme = exchange->tls.version ? SLICE("https") : SLICE("http"),
     };
     return hop_request(exchange->request, &exchange->framing, upgrade, &from, &exchange->arena);
 }

@@ -31,33 +31,49 @@ static bool counts_active(const struct upstream_options *options)
     return options->balance == BALANCE_LEAST_CONNECTIONS || options->balance == BALANCE_RANDOM;
 }
 
-/* Any of these will do, of the server's family. */
-static void set_sources(const struct service_options *options, struct peer_options *peer)
+/* Any of these will do, of the family of what is connected to. */
+static void set_sources(const struct service_options *options, const struct addr *hop,
+                        struct peer_options *peer)
 {
-    if (peer->addr.any.sa_family == AF_INET) {
+    if (hop->any.sa_family == AF_INET) {
         peer->sources = options->client_bind_v4;
         peer->source_count = options->client_bind_v4_count;
-    } else if (peer->addr.any.sa_family == AF_INET6) {
+    } else if (hop->any.sa_family == AF_INET6) {
         peer->sources = options->client_bind_v6;
         peer->source_count = options->client_bind_v6_count;
     }
 }
 
+/* What the certificate of one of a name's addresses should say is the name. */
+static const char *tls_name(const struct upstream_options *options,
+                            const struct server_options *server)
+{
+    if (options->sni)
+        return options->sni;
+    return server->host ? server->host : server->name;
+}
+
 bool servers_peer_options(const struct service_options *service, unsigned upstream,
-                          const struct addr *addr, unsigned turn, struct peer_options *ret_options)
+                          const struct roster_entry *entry, unsigned turn,
+                          struct peer_options *ret_options)
 {
     const struct upstream_options *options = &service->upstreams[upstream];
+    const struct addr *hop = options->proxy ? &options->proxy->addr : &entry->addr;
     peer_options_init(ret_options);
     ret_options->upstream = options->name;
     ret_options->upstream_number = upstream;
-    ret_options->addr = *addr;
-    set_sources(service, ret_options);
+    ret_options->addr = entry->addr;
+    set_sources(service, hop, ret_options);
     ret_options->protocol = options->protocol;
+    ret_options->tls = options->tls;
+    ret_options->tls_name = tls_name(options, &options->servers[entry->server]);
+    ret_options->proxy = options->proxy;
+    ret_options->preface = options->preface;
     ret_options->group_key = options->group_key;
     ret_options->limits = options->limits;
     ret_options->tcp = options->tcp;
     ret_options->counts_active = counts_active(options);
-    return choose_source(options, addr, turn, &ret_options->source);
+    return choose_source(options, hop, turn, &ret_options->source);
 }
 
 static void free_peer(struct peer *peer)
@@ -106,7 +122,7 @@ static enum weir_err add(struct service *service, unsigned upstream,
     char text[ADDR_TEXT_SIZE];
     if (before) {
         *server = *before;
-    } else if (servers_peer_options(service->options, upstream, &entry->addr, next->count,
+    } else if (servers_peer_options(service->options, upstream, entry, next->count,
                                     &peer_options)) {
         *server = (struct balance_server){
             .number = entry->server,

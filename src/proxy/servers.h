@@ -24,7 +24,8 @@ struct upstream_part;
  * which take turns with the source addresses. False: none of those is of the address's family.
  */
 bool servers_peer_options(const struct service_options *service, unsigned upstream,
-                          const struct addr *addr, unsigned turn, struct peer_options *ret_options);
+                          const struct roster_entry *entry, unsigned turn,
+                          struct peer_options *ret_options);
 
 /*
  * A peer that the pool has adopted, and that lasts until it is drained and nobody refers to it any

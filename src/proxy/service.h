@@ -52,7 +52,7 @@ struct upstream_part {
 
 struct service_parts {
     struct loop *loop;
-    struct socket_streams *streams;
+    struct streams *streams;
     struct commons *commons;    /* of the service's pool */
     struct pool_family *family; /* of the worker */
     unsigned worker;

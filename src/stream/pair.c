@@ -9,6 +9,7 @@
 
 #include "base/arena.h"
 #include "base/check.h"
+#include "base/slice.h"
 #include "co/wait.h"
 
 #include <string.h>
@@ -207,6 +208,20 @@ WEIR_SUSPENDS static enum weir_err pair_send(struct stream *stream, const struct
     return err;
 }
 
+static size_t pair_send_now(struct stream *stream, struct weir_slice bytes)
+{
+    struct pair_end *self = of(stream);
+    const struct pair_end *to = self->other;
+    size_t sent = 0, room = to->closed ? 0 : self->pair->capacity - to->queued_bytes;
+    if (self->writer || self->shut || self->broken)
+        return 0;
+    if (bytes.len > room)
+        bytes.len = room;
+    for (size_t count = 1; count > 0 && sent < bytes.len; sent += count)
+        count = put(self->other, slice_of(bytes.at + sent, bytes.len - sent));
+    return sent;
+}
+
 static enum stream_state pair_look(struct stream *stream, enum look look, struct iobuf **ret_buf)
 {
     (void)look; /* nothing here is there and not announced */
@@ -275,6 +290,7 @@ static const struct stream_ops pair_ops = {
     .look = pair_look,
     .peer_ended = pair_peer_ended,
     .watch = pair_watch,
+    .send_now = pair_send_now,
     .shut = pair_shut,
     .peer = pair_peer,
     .close = pair_close,

@@ -64,15 +64,20 @@ static void socket_watch(struct stream *stream, stream_watch_fn *watch, void *ow
     sock_watch(&self->sock, watch ? on_watch : NULL, self);
 }
 
+static size_t socket_send_now(struct stream *stream, struct weir_slice bytes)
+{
+    return sock_send_now(&of(stream)->sock, bytes);
+}
+
 static void socket_shut(struct stream *stream)
 {
     sock_shut(&of(stream)->sock);
 }
 
-WEIR_SUSPENDS static void socket_detach(struct stream **stream, struct detached *ret_what)
+WEIR_SUSPENDS static void socket_detach(struct stream **stream, struct stream_parcel *ret_parcel)
 {
     struct socket_stream *self = of(*stream);
-    sock_detach(&self->sock, ret_what);
+    sock_detach(&self->sock, &ret_parcel->socket);
     *stream = NULL;
     slab_free(&self->streams->slab, self);
 }
@@ -97,6 +102,7 @@ static const struct stream_ops socket_ops = {
     .look = socket_look,
     .peer_ended = socket_peer_ended,
     .watch = socket_watch,
+    .send_now = socket_send_now,
     .shut = socket_shut,
     .detach = socket_detach,
     .peer = socket_peer,

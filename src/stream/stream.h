@@ -4,7 +4,7 @@
 
 /*
  * Bytes in order, both ways: what a connection runs over. TCP and Unix sockets (socket.c), two ends
- * in memory (pair.c); TLS and custom transports come over the same vtable.
+ * in memory (pair.c), TLS over another stream (tls.c); custom transports come over the same vtable.
  *
  * One coroutine receives and one sends at a time. A stream is made by its kind and ended with
  * stream_close(), which nulls the owner's pointer.
@@ -14,6 +14,7 @@
 #include <weir/suspends.h>
 
 struct stream;
+struct ssl_st;
 
 typedef void stream_watch_fn(struct stream *stream, void *owner);
 
@@ -22,6 +23,15 @@ enum stream_state {
     STREAM_BYTES,  /* bytes lie there */
     STREAM_ENDED,  /* the peer has sent its end */
     STREAM_BROKEN, /* reset, or an error */
+};
+
+/*
+ * A stream on its way from one worker to another, between stream_detach() and streams_adopt(): the
+ * socket, and the TLS that runs over it.
+ */
+struct stream_parcel {
+    struct detached socket;
+    struct ssl_st *tls; /* NULL: none */
 };
 
 struct stream_ops {
@@ -34,8 +44,9 @@ struct stream_ops {
     enum stream_state (*look)(struct stream *stream, enum look look, struct iobuf **ret_buf);
     bool (*peer_ended)(const struct stream *stream);
     void (*watch)(struct stream *stream, stream_watch_fn *watch, void *owner);
+    size_t (*send_now)(struct stream *stream, struct weir_slice bytes);
     void (*shut)(struct stream *stream);
-    WEIR_SUSPENDS void (*detach)(struct stream **stream, struct detached *ret_what);
+    WEIR_SUSPENDS void (*detach)(struct stream **stream, struct stream_parcel *ret_parcel);
     enum weir_err (*peer)(struct stream *stream, struct addr *ret_addr);
     void (*close)(struct stream **stream, bool reset);
 };
@@ -43,6 +54,7 @@ struct stream_ops {
 struct stream {
     const struct stream_ops *ops;
     struct loop *loop;
+    struct stream *over; /* the stream that it runs over; NULL: none */
 };
 
 /*
@@ -95,6 +107,15 @@ static inline void stream_watch(struct stream *stream, stream_watch_fn *watch, v
     stream->ops->watch(stream, watch, owner);
 }
 
+/*
+ * Sends what goes at once, without waiting: for a few last words, such as TLS has them. How many
+ * bytes went: none while somebody sends.
+ */
+static inline size_t stream_send_now(struct stream *stream, struct weir_slice bytes)
+{
+    return stream->ops->send_now(stream, bytes);
+}
+
 /* Says that nothing more will be sent. */
 static inline void stream_shut(struct stream *stream)
 {
@@ -103,17 +124,21 @@ static inline void stream_shut(struct stream *stream)
 
 /*
  * Takes the connection from this worker, to be adopted by another, and nulls the pointer. Nobody
- * may be in a call on it. What came meanwhile is told in *ret_what. Only for a kind that can
- * move.
+ * may be in a call on it. What came meanwhile, as this stream's reader would have seen it, is told
+ * in ret_parcel->socket. Only for a kind that can move.
  */
-WEIR_SUSPENDS static inline void stream_detach(struct stream **stream, struct detached *ret_what)
+WEIR_SUSPENDS static inline void stream_detach(struct stream **stream,
+                                               struct stream_parcel *ret_parcel)
 {
-    (*stream)->ops->detach(stream, ret_what);
+    (*stream)->ops->detach(stream, ret_parcel);
 }
 
 static inline bool stream_can_move(const struct stream *stream)
 {
-    return stream->ops->detach != NULL;
+    for (; stream; stream = stream->over)
+        if (!stream->ops->detach)
+            return false;
+    return true;
 }
 
 /* The address of the other end; WEIR_E_ADDRESS where the kind has none. */

@@ -17,6 +17,7 @@ struct census *census_new(const struct key *key, struct gate *gate, unsigned wor
     atomic_init(&census->told_ns, -1);
     must(pthread_mutex_init(&census->lock, NULL) == 0);
     learn_init(&census->learn);
+    tls_sessions_init(&census->sessions);
     atomic_init(&census->idle_timeout_ns, INT64_MAX);
     atomic_init(&census->safe_rest_ns, INT64_MAX);
     atomic_init(&census->news_rest_ns, INT64_MAX);
@@ -31,6 +32,7 @@ void census_free(struct census *census)
     must(list_is_empty(&census->standing_by));
     for (unsigned i = 0; i < census->worker_count; i++)
         must(atomic_load(&census->counts[i].idle) == 0 && !census->counts[i].local);
+    tls_sessions_fini(&census->sessions);
     pthread_mutex_destroy(&census->lock);
     free(census);
 }

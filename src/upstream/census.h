@@ -4,7 +4,7 @@
 
 /*
  * What all workers know of one key: how many connections rest at each of them, when the peer
- * closes connections by itself, and the gate of its address.
+ * closes connections by itself, TLS sessions that it gave, and the gate of its address.
  *
  * A count is written by its worker alone and read by all. Writes and reads are sequentially
  * consistent, because of a race with the gate's queue that must not be lost: who releases counts
@@ -14,6 +14,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "stream/tls_sessions.h"
 #include "upstream/gate.h"
 #include "upstream/key.h"
 #include "upstream/learn.h"
@@ -39,6 +40,7 @@ struct census {
     _Atomic unsigned standing_by_count; /* may be read without it */
     pthread_mutex_t lock;               /* over `learn` alone */
     struct learn learn;
+    struct tls_sessions sessions; /* for the next handshake; under a lock of their own */
     /* What was learned, for those who only read. */
     _Atomic int64_t idle_timeout_ns, safe_rest_ns; /* INT64_MAX: nothing */
     _Atomic int64_t told_ns;        /* what the peer's last Keep-Alive field said; -1: nothing */

@@ -90,6 +90,11 @@ static void tell(struct wish *wish)
         conn->key->reused_count++;
         conn->key->taken_over_count += conn->moved;
     }
+    /* What was dialled for another is not this request's time. */
+    if (story->source == SOURCE_NEW && story->connect.ns > 0)
+        story->tls = conn->tls_took;
+    story->connect = weir_span_ns(story->connect.ns - story->tls.ns);
+    story->facts = tls_facts_of(conn->stream);
     conn->moved = false;
     story->connection_id = conn->id;
     story->connection_requests = ++conn->requests;

@@ -2,22 +2,39 @@
 #include "upstream/dial.h"
 
 #include "base/check.h"
+#include "base/log.h"
+#include "base/slice.h"
+#include "upstream/tunnel.h"
 
-static enum weir_err check_address(struct stream *stream, const struct peer *peer)
+struct dial {
+    struct streams *streams;
+    const struct peer *peer;
+    struct weir_time began, deadline;
+    struct dial_story *story;
+    struct stream *stream;
+};
+
+/* Where the socket goes: not to the server where a proxy is on the way. */
+static const struct addr *first_hop(const struct peer *peer)
 {
-    struct addr real;
-    /* A server's Unix socket tells the path it was bound to, which may be relative: no check. */
-    if (addr_is_local(&peer->options.addr))
-        return WEIR_OK;
-    TRY(stream_peer(stream, &real));
-    return addr_equal(&real, &peer->options.addr) ? WEIR_OK : WEIR_E_IO;
+    return peer->options.proxy ? &peer->options.proxy->addr : &peer->options.addr;
 }
 
-enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
-                   const struct addr *source, struct weir_time deadline, struct stream **ret_stream)
+static enum weir_err check_address(const struct dial *self)
 {
-    const struct peer_options *options = &peer->options;
-    struct weir_time limit = loop_deadline(streams->loop, options->limits.connection_timeout);
+    const struct addr *meant = first_hop(self->peer);
+    struct addr real;
+    /* A server's Unix socket tells the path it was bound to, which may be relative: no check. */
+    if (addr_is_local(meant))
+        return WEIR_OK;
+    TRY(stream_peer(self->stream, &real));
+    return addr_equal(&real, meant) ? WEIR_OK : WEIR_E_IO;
+}
+
+WEIR_SUSPENDS static enum weir_err connect_socket(struct dial *self, const struct addr *source)
+{
+    const struct peer_options *options = &self->peer->options;
+    struct weir_time limit = weir_time_after(self->began, options->limits.connection_timeout);
     struct dial_options how = {
         .source = *source,
         .keepalive_idle = options->tcp.keepalive_idle,
@@ -28,15 +45,79 @@ enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
         .receive_buffer = options->tcp.receive_buffer,
         .fast_open = options->tcp.fast_open,
     };
-    struct stream *stream = NULL;
-    enum weir_err err =
-        socket_stream_dial(streams, &options->addr, &how, weir_time_min(limit, deadline), &stream);
-    if (err)
-        return err == WEIR_E_TIMEOUT ? WEIR_E_CONNECT_TIMEOUT : err;
-    err = check_address(stream, peer);
-    if (err)
-        stream_close(&stream, true);
-    else
-        *ret_stream = stream;
+    return socket_stream_dial(&self->streams->sockets, first_hop(self->peer), &how,
+                              weir_time_min(limit, self->deadline), &self->stream);
+}
+
+WEIR_SUSPENDS static enum weir_err send_preface(struct dial *self)
+{
+    const struct peer_options *options = &self->peer->options;
+    char bytes[PREFACE_BYTES_MAX];
+    size_t len = preface_write(options->preface, &options->preface_source,
+                               &options->preface_destination, bytes);
+    struct weir_slice slice = slice_of(bytes, len);
+    return stream_send(self->stream, &slice, 1, self->deadline, NULL);
+}
+
+static void warn(const struct peer *peer, const char *what, const char *why)
+{
+    LOG_LIMITED(LOG_WARN, "upstream %s: %s: %s: %s", peer->options.upstream, peer->address_text,
+                what, why);
+}
+
+WEIR_SUSPENDS static enum weir_err start_tls(struct dial *self, struct tls_sessions *sessions)
+{
+    const struct peer *peer = self->peer;
+    char why[TLS_WHY_SIZE];
+    struct iobuf *nothing = NULL;
+    struct weir_time began = loop_now(self->stream->loop);
+    struct ssl_st *ssl = tls_client_ssl(peer->options.tls, peer_tls_name(peer), sessions);
+    self->story->has_tls = true;
+    enum weir_err err = tls_open(&self->streams->tls, ssl, &self->stream, &nothing, self->deadline,
+                                 why, &self->stream);
+    self->story->tls = weir_time_between(began, loop_now(self->streams->tls.turns.loop));
+    if (err && *why)
+        warn(peer, "TLS", why);
     return err;
+}
+
+WEIR_SUSPENDS static enum weir_err make_stream(struct dial *self, const struct addr *source,
+                                               struct tls_sessions *sessions)
+{
+    const struct peer_options *options = &self->peer->options;
+    char why[TUNNEL_WHY_SIZE];
+    TRY(connect_socket(self, source));
+    TRY(check_address(self));
+    if (options->proxy) {
+        enum weir_err err = tunnel_open(self->stream, options->proxy, self->peer->address_text,
+                                        self->deadline, why);
+        if (err == WEIR_E_PROXY_REFUSED)
+            warn(self->peer, "HTTP proxy", why);
+        TRY(err);
+    }
+    if (options->preface != PREFACE_NONE)
+        TRY(send_preface(self));
+    self->story->connect = weir_time_between(self->began, loop_now(self->stream->loop));
+    return options->tls ? start_tls(self, sessions) : WEIR_OK;
+}
+
+enum weir_err dial(struct streams *streams, const struct peer *peer, const struct addr *source,
+                   struct tls_sessions *sessions, struct dial_story *ret_story,
+                   struct stream **ret_stream)
+{
+    struct loop *loop = streams->tls.turns.loop;
+    struct dial self = {
+        .streams = streams,
+        .peer = peer,
+        .began = loop_now(loop),
+        .deadline = loop_deadline(loop, peer->options.limits.total_connection_timeout),
+        .story = ret_story,
+    };
+    *ret_story = (struct dial_story){.has_tls = false};
+    enum weir_err err = make_stream(&self, source, sessions);
+    if (err)
+        stream_close(&self.stream, true);
+    else
+        *ret_stream = self.stream;
+    return err == WEIR_E_TIMEOUT ? WEIR_E_CONNECT_TIMEOUT : err;
 }

@@ -2,19 +2,30 @@
 #ifndef UPSTREAM_DIAL_H
 #define UPSTREAM_DIAL_H
 
-/* Makes the stream to a peer: one straight line through connecting and, later, what comes on top.
+/*
+ * Makes the stream to a peer: one straight line through connecting, a tunnel through an HTTP proxy,
+ * the PROXY preface, and TLS.
  */
 
-#include "stream/socket.h"
+#include "stream/streams.h"
 #include "upstream/peer.h"
 
+/* How a dial went, as far as it came. */
+struct dial_story {
+    struct weir_span connect; /* all before TLS */
+    struct weir_span tls;
+    bool has_tls; /* it came to a handshake */
+};
+
 /*
- * Connects from `source` (.len 0: the kernel's choice) within the peer's connection_timeout and
- * before `deadline`. The address at the other end is compared with the peer's, so that no
- * connection ever enters the pool under a false key.
+ * Connects from `source` (.len 0: the kernel's choice), the first step within the peer's
+ * connection_timeout and all of them within its total_connection_timeout. The address at the other
+ * end is compared with the one that was meant, so that no connection is ever filed under a key that
+ * is not its own. Sessions as in tls_client_ssl(). WEIR_E_CONNECT_TIMEOUT, _PROXY_REFUSED, errors
+ * of tls_open(), and as sock_dial(). What failed after connecting is told in the log.
  */
-WEIR_SUSPENDS enum weir_err dial(struct socket_streams *streams, const struct peer *peer,
-                                 const struct addr *source, struct weir_time deadline,
-                                 struct stream **ret_stream);
+WEIR_SUSPENDS enum weir_err dial(struct streams *streams, const struct peer *peer,
+                                 const struct addr *source, struct tls_sessions *sessions,
+                                 struct dial_story *ret_story, struct stream **ret_stream);
 
 #endif

@@ -13,20 +13,22 @@ static struct addr choose_source(struct pool *pool, const struct peer_options *o
     return options->sources[pool->next_source++ % options->source_count];
 }
 
-WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct stream **ret_stream)
+WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct dial_story *ret_story,
+                                                struct stream **ret_stream)
 {
     struct addr source = choose_source(self->pool, &self->peer->options);
-    return dial(self->pool->streams, self->peer, &source, WEIR_NEVER, ret_stream);
+    return dial(self->pool->streams, self->peer, &source, &self->key->census->sessions, ret_story,
+                ret_stream);
 }
 
 /* Where ports or descriptors have run out, an idle connection makes room for this one. */
-WEIR_SUSPENDS static enum weir_err connect_somehow(struct dialling *self,
-                                                   struct stream **ret_stream)
+WEIR_SUSPENDS static enum weir_err
+connect_somehow(struct dialling *self, struct dial_story *ret_story, struct stream **ret_stream)
 {
-    enum weir_err err = connect_once(self, ret_stream);
+    enum weir_err err = connect_once(self, ret_story, ret_stream);
     if ((err == WEIR_E_NO_PORTS && errand_make_port(self->pool, self->key)) ||
         (err == WEIR_E_NO_DESCRIPTORS && errand_make_descriptor(self->pool)))
-        err = connect_once(self, ret_stream);
+        err = connect_once(self, ret_story, ret_stream);
     return err;
 }
 
@@ -48,10 +50,12 @@ static struct ask *leave_ask(struct dialling *self)
 }
 
 /* The connection is its ask's if that still waits; else whoever may have it gets it. */
-static void deliver(struct dialling *self, struct stream **stream)
+static void deliver(struct dialling *self, const struct dial_story *story, struct stream **stream)
 {
     struct pool *pool = self->pool;
     struct conn *conn = pool_add(pool, self->key, self->peer, stream, NULL);
+    if (conn)
+        conn->tls_took = story->tls;
     struct ask *ask = leave_ask(self);
     gate_dialled(gate_of(self->key), conn != NULL);
     self->peer->held_until = (struct weir_time){0};
@@ -66,7 +70,18 @@ static void deliver(struct dialling *self, struct stream **stream)
 /* Connecting failed because of the server, and not because of ours or of what we allow. */
 static bool is_servers_fault(enum weir_err err)
 {
-    return err == WEIR_E_REFUSED || err == WEIR_E_UNREACHABLE || err == WEIR_E_CONNECT_TIMEOUT;
+    switch (err) {
+    case WEIR_E_REFUSED:
+    case WEIR_E_UNREACHABLE:
+    case WEIR_E_CONNECT_TIMEOUT:
+    case WEIR_E_TLS_CERTIFICATE:
+    case WEIR_E_TLS_PROTOCOL:
+    case WEIR_E_TLS_ALERT:
+    case WEIR_E_PROXY_REFUSED:
+        return true;
+    default:
+        return false;
+    }
 }
 
 static void fail(struct dialling *self, enum weir_err err)
@@ -90,25 +105,36 @@ static void end(struct dialling *self)
     pool_key_let_go(pool, key);
 }
 
+static void count_stages(const struct dialling *self, const struct dial_story *story,
+                         enum weir_err err, const struct stream *stream)
+{
+    struct upstream_stats *stats = peer_stats(self->pool, self->peer);
+    if (!err)
+        histogram_add(&stats->connect, story->connect);
+    if (!story->has_tls)
+        return;
+    bool resumed = stream && tls_facts_of(stream).resumed;
+    stat_add(&stats->tls_handshakes[err ? TLS_FAILED : resumed ? TLS_RESUMED : TLS_FULL], 1);
+    if (!err)
+        histogram_add(&stats->tls, story->tls);
+}
+
 WEIR_SUSPENDS static void run(void *argument)
 {
     struct dialling *self = argument;
-    struct loop *loop = self->pool->loop;
     struct stream *stream = NULL;
-    struct weir_time began = loop_now(loop);
+    struct dial_story story;
     self->co = co_self();
     if (self->pool->draining && !self->ask)
         co_cancel(self->co); /* disowned before it could be told */
-    enum weir_err err = connect_somehow(self, &stream);
+    enum weir_err err = connect_somehow(self, &story, &stream);
     self->co = NULL;
     count_dialling(self, -1);
-    if (err) {
+    count_stages(self, &story, err, stream);
+    if (err)
         fail(self, err);
-    } else {
-        histogram_add(&peer_stats(self->pool, self->peer)->connect,
-                      weir_time_between(began, loop_now(loop)));
-        deliver(self, &stream);
-    }
+    else
+        deliver(self, &story, &stream);
     end(self);
 }
 

@@ -2,13 +2,13 @@
 #include "upstream/move.h"
 
 #include "base/check.h"
-#include "io/sock.h"
 #include "upstream/idle.h"
 #include "upstream/pool.h"
 
 /* Something came while it was leaving, or it cannot leave. */
-static void give_up(struct conn *conn, struct detached *came)
+static void give_up(struct conn *conn, struct stream_parcel *parcel)
 {
+    const struct detached *came = &parcel->socket;
     enum close_reason reason = CLOSE_ERROR;
     if (came->received) {
         reason = CLOSE_UNEXPECTED_DATA;
@@ -19,7 +19,7 @@ static void give_up(struct conn *conn, struct detached *came)
         reason = CLOSE_PEER_RESET;
     }
     if (!conn->stream)
-        sock_drop(conn->pool->loop, came);
+        streams_drop(conn->pool->loop, parcel);
     pool_close(&conn, reason, false);
 }
 
@@ -42,17 +42,17 @@ WEIR_SUSPENDS static void run(void *argument)
     struct parcel *parcel = conn->parcel;
     move_sent_fn *sent = conn->sent;
     void *owner = conn->sent_owner;
-    struct detached detached = {.descriptor = -1};
-    stream_detach(&conn->stream, &detached);
-    bool is_good = !detached.received && detached.end == IO_NOTHING;
+    struct stream_parcel taken = {.socket = {.descriptor = -1}};
+    stream_detach(&conn->stream, &taken);
+    bool is_good = !taken.socket.received && taken.socket.end == IO_NOTHING;
     if (is_good) {
-        parcel->detached = detached;
+        parcel->stream = taken;
         fill(parcel, conn);
         pool_remove_moved(&conn);
     }
     sent(parcel, owner);
     if (!is_good)
-        give_up(conn, &detached);
+        give_up(conn, &taken);
 }
 
 void move_out(struct conn **conn, struct parcel *parcel, move_sent_fn *sent, void *owner)
@@ -87,7 +87,7 @@ struct conn *move_in(struct pool *pool, struct pool_key *key, struct peer *peer,
     struct conn *conn = NULL;
     must(parcel->full);
     parcel->full = false;
-    if (socket_stream_adopt(pool->streams, &parcel->detached, &stream) == WEIR_OK)
+    if (streams_adopt(pool->streams, &parcel->stream, &stream) == WEIR_OK)
         conn = pool_add(pool, key, peer, &stream, parcel);
     if (!conn)
         count_lost(pool, key, peer);

@@ -8,7 +8,7 @@
  * one owner at every moment. If anything came on it meanwhile it was no good, and is closed here.
  */
 
-#include "io/backend.h"
+#include "stream/stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -20,7 +20,7 @@ struct pool_key;
 
 struct parcel {
     bool full;
-    struct detached detached;
+    struct stream_parcel stream;
     uint64_t id, requests, max_requests;
     struct weir_time born, released;
     struct weir_span max_age, rest_for;

@@ -49,4 +49,5 @@ void peer_init(struct peer *peer, const struct peer_options *options)
     peer->options = *options;
     key_make(options, &peer->key);
     addr_print(&options->addr, peer->address_text);
+    addr_print_ip(&options->addr, peer->ip_text);
 }

@@ -9,6 +9,8 @@
 
 #include "base/list.h"
 #include "io/addr.h"
+#include "stream/preface.h"
+#include "stream/tls_client.h"
 #include "upstream/key.h"
 #include <weir/time.h>
 
@@ -44,17 +46,33 @@ struct peer_tcp {
     unsigned receive_buffer;       /* bytes; 0: the kernel's choice */
 };
 
+struct peer_proxy_field {
+    const char *name, *value;
+};
+
+/* An HTTP proxy on the way to a server: the connection is a tunnel through it (CONNECT). */
+struct peer_proxy {
+    struct addr addr;
+    const struct peer_proxy_field *fields; /* sent with the CONNECT */
+    unsigned field_count;
+};
+
 struct pool_key;
 
 struct peer_options {
-    const char *upstream;     /* the name of its group, for logs and metrics; outlives the peer */
-    unsigned upstream_number; /* which of its pool's upstream_stats counts it */
-    struct addr addr;
+    const char *upstream;       /* the name of its group, for logs and metrics; outlives the peer */
+    unsigned upstream_number;   /* which of its pool's upstream_stats counts it */
+    struct addr addr;           /* with a proxy it may be a name (addr_of_name()) */
     struct addr source;         /* bind_to; .len 0: none */
     const struct addr *sources; /* where there is none: one of these for each dial, in turn; any
                                    will do, so they are not in the key. They outlive the peer */
     unsigned source_count;
     enum peer_protocol protocol;
+    const struct tls_client *tls;   /* NULL: plain. It and all below outlive the peer */
+    const char *tls_name;           /* SNI, and what the certificate should say; NULL: the IP */
+    const struct peer_proxy *proxy; /* NULL: none */
+    enum preface_version preface;   /* what it is told first of the client, and that goes with */
+    struct addr preface_source, preface_destination; /* the connection; .len 0: of our own */
     bool counts_active; /* balancing wants to know how many sessions all workers have with it */
     uint64_t group_key; /* of two peers that differ in it none shares the other's connections */
     struct peer_limits limits;
@@ -69,6 +87,7 @@ struct peer {
     struct peer_options options;
     struct key key;
     char address_text[ADDR_TEXT_SIZE];
+    char ip_text[ADDR_TEXT_SIZE]; /* without the port */
     struct list sibling; /* a ring, without a head, of the peers that one server name stands for,
                             in the order in which they are tried; alone where there is no other */
     struct weir_time held_until; /* connecting failed: others are preferred before that */
@@ -92,6 +111,12 @@ void peer_unref(struct peer *peer);
 static inline bool peer_is_held(const struct peer *peer, struct weir_time now)
 {
     return weir_time_before(now, peer->held_until);
+}
+
+/* The name that TLS is about. */
+static inline const char *peer_tls_name(const struct peer *peer)
+{
+    return peer->options.tls_name ? peer->options.tls_name : peer->ip_text;
 }
 
 /* Makes a peer in memory of the caller's, without references. */

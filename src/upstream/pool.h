@@ -27,7 +27,7 @@
 #include "base/rand.h"
 #include "base/slab.h"
 #include "co/scope.h"
-#include "stream/socket.h"
+#include "stream/streams.h"
 #include "upstream/commons.h"
 #include "upstream/conn.h"
 
@@ -38,7 +38,7 @@ struct pool_family {
 
 struct pool_options {
     struct loop *loop;
-    struct socket_streams *streams;
+    struct streams *streams;
     struct commons *commons;      /* outlives the part */
     struct pool_family *family;   /* likewise; NULL: the part is alone */
     unsigned worker;              /* its number among the commons' parts */
@@ -48,7 +48,7 @@ struct pool_options {
 
 struct pool {
     struct loop *loop;
-    struct socket_streams *streams;
+    struct streams *streams;
     struct commons *commons;
     struct pool_family *family;
     struct list family_link;

@@ -41,10 +41,11 @@ struct session_story {
     uint64_t connection_id;
     uint64_t connection_requests; /* this one included */
     struct weir_span connection_age, connection_idle;
-    struct weir_span wait;    /* for another's connection, or for room to dial */
-    struct weir_span connect; /* what its own dial took */
-    bool missed;              /* no connection rested at its worker: `miss` tells why, */
-    enum miss_reason miss;    /* and `waited` how it came to one */
+    struct weir_span wait;         /* for another's connection, or for room to dial */
+    struct weir_span connect, tls; /* what its own dial took, and the handshake in it */
+    struct tls_facts facts;        /* of the connection */
+    bool missed;                   /* no connection rested at its worker: `miss` tells why, */
+    enum miss_reason miss;         /* and `waited` how it came to one */
     enum wait_result waited;
 };
 

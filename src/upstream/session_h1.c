@@ -135,7 +135,8 @@ static enum weir_err piece_error(enum weir_err err)
 {
     if (err == WEIR_E_TIMEOUT)
         return WEIR_E_RESPONSE_TIMEOUT;
-    return err == WEIR_E_EOF || err == WEIR_E_RESET ? WEIR_E_RESPONSE_INCOMPLETE : err;
+    bool ended = err == WEIR_E_EOF || err == WEIR_E_RESET || err == WEIR_E_TLS_ALERT;
+    return ended ? WEIR_E_RESPONSE_INCOMPLETE : err;
 }
 
 static enum weir_err h1_piece_now(struct session *session, struct http_piece *ret_piece)

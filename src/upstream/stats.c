@@ -62,6 +62,13 @@ const char *check_result_name(enum check_result result)
     return check_names[result];
 }
 
+const char *tls_result_name(enum tls_result result)
+{
+    static const char *const names[] = {
+        [TLS_FULL] = "full", [TLS_RESUMED] = "resumed", [TLS_FAILED] = "failed"};
+    return names[result];
+}
+
 const char *retry_result_name(enum retry_result result)
 {
     must((unsigned)result < RETRY_RESULT_COUNT);

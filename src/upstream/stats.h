@@ -65,6 +65,10 @@ const char *check_result_name(enum check_result result);
 enum retry_result { RETRY_REPLAYED, RETRY_REFUSED, RETRY_RESULT_COUNT };
 const char *retry_result_name(enum retry_result result);
 
+/* How a TLS handshake went. */
+enum tls_result { TLS_FULL, TLS_RESUMED, TLS_FAILED, TLS_RESULT_COUNT };
+const char *tls_result_name(enum tls_result result);
+
 struct upstream_stats {
     stat_count requests[SOURCE_COUNT];
     stat_count opened;
@@ -77,10 +81,12 @@ struct upstream_stats {
     stat_count waits[WAIT_COUNT];
     stat_count takeovers[TAKE_COUNT];
     stat_count health_checks[CHECK_COUNT];
+    stat_count tls_handshakes[TLS_RESULT_COUNT];
     stat_count idle, in_use, dialling, waiting; /* gauges */
     stat_count servers, unwell_servers;         /* gauges: addresses, and those that fail checks */
     struct histogram wait;                      /* of those that stood in a queue */
-    struct histogram connect;
+    struct histogram connect;                   /* with all that comes before TLS */
+    struct histogram tls;
     struct histogram idle_age; /* at reuse */
 };
 

@@ -26,7 +26,7 @@ struct contract {
     bool has_resets;    /* Unix sockets of the kernel have none: their peers see an end */
     const char *name;
     WEIR_SUSPENDS void (*run)(struct contract *self);
-    struct socket_streams streams;
+    struct streams streams;
     struct server server;
     struct co *waiting; /* for expect_soon() */
 };
@@ -83,8 +83,8 @@ WEIR_SUSPENDS static struct stream *dial_server(struct contract *self)
 {
     struct stream *stream = NULL;
     struct dial_options options = {0};
-    enum weir_err err =
-        socket_stream_dial(&self->streams, &self->server.addr, &options, soon(self), &stream);
+    enum weir_err err = socket_stream_dial(&self->streams.sockets, &self->server.addr, &options,
+                                           soon(self), &stream);
     CHECK_OK(err);
     return stream;
 }
@@ -113,12 +113,12 @@ static void contract_run_one(struct contract *self)
     struct loop *loop = self->loop;
     unsigned failures = check_failures;
     atomic_store(&loop->stopping, false);
-    socket_streams_init(&self->streams, loop);
+    streams_init(&self->streams, loop);
     CHECK_OK(co_spawn(&loop->sched, NULL, "test", contract_main, self, NULL));
     loop_run(loop);
     CHECK_EQ(0, loop->bufs.used_count);
     CHECK_EQ(0, loop->sched.co_count);
-    socket_streams_fini(&self->streams);
+    streams_fini(&self->streams);
     if (check_failures != failures)
         printf("# so much for %s at %s (%s)\n", self->name, self->addr, loop->ops->name);
 }

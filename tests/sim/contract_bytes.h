@@ -122,8 +122,8 @@ static void refuses_where_nobody_listens(struct contract *self)
     struct dial_options options = {0};
     CHECK_OK(server_open(&self->server, self->loop, self->addr, serve_echo, self));
     server_stop(&self->server);
-    CHECK_ERR(WEIR_E_REFUSED, socket_stream_dial(&self->streams, &self->server.addr, &options,
-                                                 soon(self), &stream));
+    CHECK_ERR(WEIR_E_REFUSED, socket_stream_dial(&self->streams.sockets, &self->server.addr,
+                                                 &options, soon(self), &stream));
     CHECK(!stream);
     server_close(&self->server);
 }

@@ -210,6 +210,17 @@ void sim_send_cancel(struct sock *sock, struct send_op *op)
     op->done = true;
 }
 
+size_t sim_send_now(struct sock *sock, struct weir_slice bytes)
+{
+    struct send_op op = {
+        .slices = {{.iov_base = (void *)(uintptr_t)bytes.at, .iov_len = bytes.len}},
+        .count = bytes.len > 0,
+    };
+    if (sock->writable)
+        push(sock, &op);
+    return op.sent_bytes;
+}
+
 static void push_pending(struct sock *sock)
 {
     struct send_op *op = sock->sending;

@@ -173,6 +173,7 @@ const struct backend_ops sim_ops = {
     .look = sim_look,
     .send = sim_send,
     .send_cancel = sim_send_cancel,
+    .send_now = sim_send_now,
     .shut = sim_shut,
     .peer = sim_peer,
     .detach = sim_detach,

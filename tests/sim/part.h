@@ -105,6 +105,7 @@ enum io_got sim_look(struct sock *sock, bool surely, struct iobuf **ret_buf);
 enum io_got sim_recv(struct sock *sock, struct iobuf **ret_buf);
 void sim_send(struct sock *sock, struct send_op *op);
 void sim_send_cancel(struct sock *sock, struct send_op *op);
+size_t sim_send_now(struct sock *sock, struct weir_slice bytes);
 void sim_shut(struct sock *sock);
 
 /* dial.c */

@@ -54,7 +54,7 @@ struct client {
 struct part {
     struct play *play;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct pool pool;
     struct upstream_stats stats[PEERS_MAX];
     struct peer *peers[PEERS_MAX]; /* NULL: drained, and none in its place */

@@ -135,7 +135,7 @@ static void open_part(struct pool_rig *rig, unsigned number)
     struct rig_part *part = &rig->parts[number];
     part->rig = rig;
     must(sim_loop_init(&rig->world, &part->loop, number) == WEIR_OK);
-    socket_streams_init(&part->streams, &part->loop);
+    streams_init(&part->streams, &part->loop);
     pool_init(&part->pool, &(struct pool_options){
                                .loop = &part->loop,
                                .streams = &part->streams,
@@ -199,7 +199,7 @@ static void close_part(struct rig_part *part)
     must(part->pool.opened_count + part->pool.moved_in_count ==
          part->pool.closed_count + part->pool.moved_out_count);
     pool_fini(&part->pool);
-    socket_streams_fini(&part->streams);
+    streams_fini(&part->streams);
     sim_loop_fini(&part->loop);
 }
 

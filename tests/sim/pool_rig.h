@@ -20,7 +20,7 @@ struct pool_rig;
 struct rig_part {
     struct pool_rig *rig;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct pool pool;
     struct upstream_stats stats;
     struct peer *peer; /* the part's own */

@@ -28,7 +28,7 @@ static void accepted(struct sock *listener, int number, const struct addr *from)
     struct visit *visit = malloc(sizeof *visit);
     must(visit && from->len > 0);
     *visit = (struct visit){.server = server, .number = ++server->accepted_count};
-    if (socket_stream_attach(&server->streams, number, &visit->stream)) {
+    if (socket_stream_attach(&server->streams.sockets, number, &visit->stream)) {
         free(visit);
         return;
     }
@@ -46,7 +46,7 @@ enum weir_err server_open(struct server *server, struct loop *loop, const char *
     struct listen_options options = {.backlog = 128};
     TRY(loop->ops->listen(loop->backend, &server->addr, &options, &server->descriptor));
     TRY(loop->ops->bound(loop->backend, server->descriptor, &server->addr));
-    socket_streams_init(&server->streams, loop);
+    streams_init(&server->streams, loop);
     scope_init(&server->connections);
     return sock_accept(loop, &server->listener, server->descriptor, accepted, server);
 }
@@ -65,5 +65,5 @@ void server_close(struct server *server)
     server_stop(server);
     scope_cancel(&server->connections);
     (void)scope_join(&server->connections);
-    socket_streams_fini(&server->streams);
+    streams_fini(&server->streams);
 }

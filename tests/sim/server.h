@@ -9,7 +9,7 @@
 
 #include "co/scope.h"
 #include "io/sock.h"
-#include "stream/socket.h"
+#include "stream/streams.h"
 
 struct server;
 
@@ -24,7 +24,7 @@ struct server {
     void *owner; /* the test's */
     int descriptor;
     struct sock listener;
-    struct socket_streams streams;
+    struct streams streams;
     struct scope connections;
     unsigned accepted_count, open_count;
 };

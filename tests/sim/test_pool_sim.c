@@ -214,7 +214,7 @@ static void open_part(struct play *play, unsigned number)
     struct part *part = &play->parts[number];
     part->play = play;
     CHECK_OK(sim_loop_init(&play->world, &part->loop, number));
-    socket_streams_init(&part->streams, &part->loop);
+    streams_init(&part->streams, &part->loop);
     pool_init(&part->pool, &(struct pool_options){
                                .loop = &part->loop,
                                .streams = &part->streams,
@@ -259,7 +259,7 @@ static void close_part(struct play *play, struct part *part)
     peers_close(part);
     add_up(play, part);
     pool_fini(&part->pool);
-    socket_streams_fini(&part->streams);
+    streams_fini(&part->streams);
     sim_loop_fini(&part->loop);
 }
 

@@ -20,7 +20,7 @@ enum { ADDRESSES = 3 };
 struct play {
     struct sim_world world;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct commons *commons;
     struct pool pool;
     struct upstream_stats stats;
@@ -75,7 +75,7 @@ static void run_play(WEIR_SUSPENDS void (*body)(struct play *play))
     sim_world_init(&play->world, 1);
     play->world.faults = sim_calm();
     CHECK_OK(sim_loop_init(&play->world, &play->loop, 0));
-    socket_streams_init(&play->streams, &play->loop);
+    streams_init(&play->streams, &play->loop);
     play->commons = commons_new(1, 10);
     must(play->commons);
     pool_init(&play->pool, &(struct pool_options){.loop = &play->loop,
@@ -87,7 +87,7 @@ static void run_play(WEIR_SUSPENDS void (*body)(struct play *play))
     must(!play->world.stuck);
     pool_fini(&play->pool);
     commons_free(&play->commons);
-    socket_streams_fini(&play->streams);
+    streams_fini(&play->streams);
     sim_loop_fini(&play->loop);
     sim_world_fini(&play->world);
     free(play);

@@ -11,7 +11,7 @@
 struct fixture {
     struct sim_world world;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct server server;
     WEIR_SUSPENDS void (*run)(struct fixture *self);
 };
@@ -27,7 +27,7 @@ static void open_fixture(struct fixture *self, uint64_t seed)
 {
     sim_world_init(&self->world, seed);
     CHECK_OK(sim_loop_init(&self->world, &self->loop, 0));
-    socket_streams_init(&self->streams, &self->loop);
+    streams_init(&self->streams, &self->loop);
 }
 
 /* Runs `run` in a coroutine; afterwards everything must be closed. */
@@ -38,7 +38,7 @@ static void run_fixture(struct fixture *self, WEIR_SUSPENDS void (*run)(struct f
     loop_run(&self->loop);
     CHECK(!self->world.stuck);
     CHECK_EQ(0, self->world.open_count);
-    socket_streams_fini(&self->streams);
+    streams_fini(&self->streams);
     sim_loop_fini(&self->loop);
     sim_world_fini(&self->world);
 }
@@ -54,7 +54,7 @@ WEIR_SUSPENDS static enum weir_err dial(struct fixture *self, const struct addr 
                                         struct weir_time deadline, struct stream **ret_stream)
 {
     struct dial_options options = {0};
-    return socket_stream_dial(&self->streams, addr, &options, deadline, ret_stream);
+    return socket_stream_dial(&self->streams.sockets, addr, &options, deadline, ret_stream);
 }
 
 static struct addr address(const char *text)
@@ -233,7 +233,7 @@ TEST(a_listener_on_every_address)
     CHECK(first < second); /* the lowest free number, as with descriptors */
     ops->close_descriptor(fixture.loop.backend, first);
     ops->close_descriptor(fixture.loop.backend, second);
-    socket_streams_fini(&fixture.streams);
+    streams_fini(&fixture.streams);
     sim_loop_fini(&fixture.loop);
     sim_world_fini(&fixture.world);
 }
@@ -366,7 +366,7 @@ TEST(a_coroutine_that_nobody_will_wake_is_found)
     co_cancel(co);
     sched_run(&fixture.loop.sched);
     CHECK_ERR(WEIR_E_CANCELED, err);
-    socket_streams_fini(&fixture.streams);
+    streams_fini(&fixture.streams);
     sim_loop_fini(&fixture.loop);
     sim_world_fini(&fixture.world);
 }

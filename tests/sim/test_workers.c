@@ -2,7 +2,7 @@
 /* Several loops in one world: they share a listener, and hand connections to each other by mail. */
 #include "base/check.h"
 #include "base/slice.h"
-#include "stream/socket.h"
+#include "stream/streams.h"
 #include "tests/sim/sim.h"
 
 #include "tests/check.h"
@@ -14,7 +14,7 @@ enum { WORKERS = 3, CALLS = 40 };
 struct worker {
     struct loop loop;
     struct sock listener;
-    struct socket_streams streams;
+    struct streams streams;
     struct workers *workers;
     unsigned answered, called, refused;
 };
@@ -55,7 +55,8 @@ static void take_call(struct mail *mail)
     struct call *call = calloc(1, sizeof *call);
     must(call && loop_here() == &handing->to->loop);
     call->worker = handing->to;
-    CHECK_OK(socket_stream_attach(&handing->to->streams, handing->descriptor, &call->stream));
+    CHECK_OK(
+        socket_stream_attach(&handing->to->streams.sockets, handing->descriptor, &call->stream));
     CHECK_OK(co_spawn(&handing->to->loop.sched, NULL, "answer", answer_call, call, NULL));
     free(handing);
 }
@@ -81,8 +82,8 @@ static void make_calls(void *argument)
     for (int i = 0; i < CALLS; i++) {
         struct stream *stream;
         struct iobuf *buf;
-        enum weir_err err =
-            socket_stream_dial(&self->streams, &workers->addr, &options, WEIR_NEVER, &stream);
+        enum weir_err err = socket_stream_dial(&self->streams.sockets, &workers->addr, &options,
+                                               WEIR_NEVER, &stream);
         self->refused += err != WEIR_OK;
         if (err)
             continue;
@@ -112,7 +113,7 @@ static void open_workers(struct workers *workers, uint64_t seed)
         struct worker *worker = &workers->each[i];
         worker->workers = workers;
         CHECK_OK(sim_loop_init(&workers->world, &worker->loop, i));
-        socket_streams_init(&worker->streams, &worker->loop);
+        streams_init(&worker->streams, &worker->loop);
         if (i == 0)
             CHECK_OK(worker->loop.ops->listen(worker->loop.backend, &workers->addr, &options,
                                               &workers->descriptor));
@@ -130,7 +131,7 @@ static void close_workers(struct workers *workers)
         sock_close(&worker->listener, false);
         if (i == WORKERS - 1)
             worker->loop.ops->close_descriptor(worker->loop.backend, workers->descriptor);
-        socket_streams_fini(&worker->streams);
+        streams_fini(&worker->streams);
         sim_loop_fini(&worker->loop);
     }
     CHECK_EQ(0, workers->world.open_count);

@@ -33,7 +33,10 @@ ROOT = "co_wait"  # src/co/wait.c: the one place that suspends
 STARTERS = {}
 
 # Functions on a coroutine's way that call themselves: how deep at most, and what bounds it.
-RECURSION = {}
+TLS_OVER_TLS = (2, "a stream over a stream: TLS runs over a socket, once or at most twice")
+RECURSION = {name: TLS_OVER_TLS for name in (
+    "flush", "flush_now", "tls_recv", "tls_look", "tls_peer_ended", "tls_watch", "tls_shut",
+    "tls_close", "tls_peer", "tls_detach")}
 
 MARK = re.compile(r"\bWEIR_SUSPENDS\b")
 STRUCT = re.compile(r"\bstruct\s+(\w+)\s*\{")

@@ -27,12 +27,14 @@ TEST(a_reused_connection)
     CHECK_SLICE(
         written(),
         "{\"time\":\"2026-01-02T03:04:05.678Z\",\"service\":\"edge\",\"client\":\"127.0.0.1\","
+        "\"client_tls\":null,\"client_tls_resumed\":null,\"client_sni\":null,"
         "\"method\":\"GET\",\"host\":\"example.com:80\",\"path\":\"/a?b\","
         "\"protocol\":\"HTTP/1.1\",\"status\":200,\"request_bytes\":12,"
         "\"response_bytes\":345,\"duration_us\":1234,\"upstream\":\"web\","
         "\"peer\":\"10.0.0.1:8080\",\"connection\":\"reused\",\"connection_id\":17,"
         "\"connection_requests\":40,\"connection_age_ms\":5120,\"connection_idle_ms\":12,"
-        "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,\"attempts\":1,"
+        "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
+        "\"tls_version\":null,\"tls_resumed\":null,\"attempts\":1,"
         "\"retried\":null,\"not_kept\":null,\"error\":null}\n");
 }
 
@@ -53,7 +55,7 @@ TEST(a_new_connection_tells_how_long_connecting_took)
     CHECK(has(text, "\"connection\":\"new\",\"connection_id\":18446744073709551615,"
                     "\"connection_requests\":1,\"connection_age_ms\":0,\"connection_idle_ms\":0,"
                     "\"miss\":\"busy\",\"wait\":\"dialled\",\"wait_us\":1234,\"connect_us\":98,"
-                    "\"tls_us\":0"));
+                    "\"tls_us\":0,\"tls_version\":null,\"tls_resumed\":null"));
     CHECK(has(text, "\"retried\":\"reset\",\"not_kept\":\"response_close\",\"error\":null"));
 }
 
@@ -71,7 +73,7 @@ TEST(without_a_connection_its_members_are_null)
         "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
         "\"connection_requests\":null,\"connection_age_ms\":null,"
         "\"connection_idle_ms\":null,\"miss\":null,\"wait\":null,\"wait_us\":0,"
-        "\"connect_us\":0,\"tls_us\":0,"
+        "\"connect_us\":0,\"tls_us\":0,\"tls_version\":null,\"tls_resumed\":null,"
         "\"attempts\":3,\"retried\":null,\"not_kept\":null,\"error\":\"connection_refused\"}\n"));
 }
 

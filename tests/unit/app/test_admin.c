@@ -143,8 +143,8 @@ TEST(pools_shows_what_requests_have_left)
 {
     start();
     for (int i = 0; i < 4; i++) {
-        struct buf answer =
-            talk(&program.groups[0].addr, "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        struct buf answer = talk(&program.groups[0].options.addr,
+                                 "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         CHECK(has(&answer, "HTTP/1.1 200 OK"));
         buf_fini(&answer);
     }

@@ -59,7 +59,8 @@ TEST(the_page_shows_services_servers_and_connections)
     append_conn(&survey, (struct survey_conn){.peer = 2, .worker = 1, .id = 18});
     pools_page_print(&survey, WEIR_TIME_INIT(3500000000), &page);
 #define LEARNED "\"taken_over\":0,\"learned_idle_timeout_ms\":null,\"learned_max_requests\":null,"
-#define PROTOCOL "\"protocol\":\"http/1.1\",\"tls\":false,"
+#define PLAIN "\"tls_version\":null,\"tls_resumed\":null"
+#define PROTOCOL "\"protocol\":\"http/1.1\",\"tls\":false,\"sni\":null,"
 #define WELL PROTOCOL "\"healthy\":true,"
 #define UNWELL PROTOCOL "\"healthy\":false,"
     CHECK_SLICE(
@@ -70,15 +71,16 @@ TEST(the_page_shows_services_servers_and_connections)
         "{\"upstream\":\"api\",\"address\":\"10.0.0.1:80\"," WELL
         "\"idle\":1,\"in_use\":1,\"dialling\":2,\"waiting\":0,\"opened\":4,\"reused\":996," LEARNED
         "\"connections\":[{\"id\":17,\"worker\":0,\"state\":\"idle\",\"age_ms\":5120,"
-        "\"idle_ms\":12,\"requests\":40},{\"id\":9,\"worker\":1,\"state\":\"in_use\",\"age_ms\":7,"
-        "\"idle_ms\":null,\"requests\":1}]},"
+        "\"idle_ms\":12,\"requests\":40," PLAIN
+        "},{\"id\":9,\"worker\":1,\"state\":\"in_use\",\"age_ms\":7,"
+        "\"idle_ms\":null,\"requests\":1," PLAIN "}]},"
         "{\"upstream\":\"api\",\"address\":\"[::1]:81\"," UNWELL
         "\"idle\":0,\"in_use\":0,\"dialling\":0,\"waiting\":0,\"opened\":0,\"reused\":0," LEARNED
         "\"connections\":[]},"
         "{\"upstream\":\"web\",\"address\":\"unix:/run/\\\"a\"," WELL
         "\"idle\":1,\"in_use\":0,\"dialling\":0,\"waiting\":0,\"opened\":1,\"reused\":0," LEARNED
         "\"connections\":[{\"id\":18,\"worker\":1,\"state\":\"idle\",\"age_ms\":0,\"idle_ms\":0,"
-        "\"requests\":0}]}]},"
+        "\"requests\":0," PLAIN "}]}]},"
         "{\"name\":\"other\",\"pool\":{\"size\":0,\"idle\":0,\"in_use\":0},\"peers\":["
         "{\"upstream\":\"web\",\"address\":\"unix:/run/\\\"a\"," WELL
         "\"idle\":0,\"in_use\":0,\"dialling\":0,\"waiting\":0,\"opened\":0,\"reused\":0," LEARNED

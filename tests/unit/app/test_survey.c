@@ -44,7 +44,7 @@ static void open_worker(unsigned number)
     worker->number = number;
     worker->services = &services[number];
     CHECK_OK(loop_init(&worker->loop, &loop));
-    socket_streams_init(&worker->streams, &worker->loop);
+    streams_init(&worker->streams, &worker->loop);
     struct service_parts parts = {
         .loop = &worker->loop, .streams = &worker->streams, .worker = number, .commons = commons};
     CHECK_OK(service_open(&options, &parts, &services[number]));
@@ -87,7 +87,7 @@ static void tear_down(void)
         sched_enter(&workers[i].loop.sched);
         service_drain(services[i]);
         service_close(&services[i]);
-        socket_streams_fini(&workers[i].streams);
+        streams_fini(&workers[i].streams);
         loop_fini(&workers[i].loop);
     }
     commons_free(&commons);

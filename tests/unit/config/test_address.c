@@ -110,16 +110,18 @@ TEST(urls)
     check_read(URL, "http://[::1]", "[::1]:80");
     check_read(URL, "http://[::1]:81", "[::1]:81");
     check_read(URL, "unix:/run/x", "unix:/run/x");
-    check_read(URL, "https://a", MESSAGE("https://a", "https:// is not supported by this version"));
+    check_read(URL, "https://a", "name a 443");
+    check_read(URL, "https://a:8443/", "name a 8443");
     check_read(URL, "h2c://a", MESSAGE("h2c://a", "h2c:// is not supported by this version"));
     check_read(URL, "exec:a b", MESSAGE("exec:a b", "exec: is not supported by this version"));
     static const char *const others[] = {"ftp://a", "127.0.0.1:80", "", "http:/a", "HTTP://a"};
     for (size_t i = 0; i < COUNT_OF(others); i++) {
         char want[160];
-        snprintf(want, sizeof want,
-                 "f:1:2: error: '%s': not a URL such as http://127.0.0.1:9001 or "
-                 "unix:/run/app.sock\n",
-                 others[i]);
+        snprintf(
+            want, sizeof want,
+            "f:1:2: error: '%s': not a URL such as http://127.0.0.1:9001, https://example.com or "
+            "unix:/run/app.sock\n",
+            others[i]);
         check_read(URL, others[i], want);
     }
     check_read(URL, "http://127.0.0.1/v1",

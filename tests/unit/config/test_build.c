@@ -53,7 +53,8 @@ TEST(listeners)
            "t.yaml:12:22: error: '127.0.0.1:65536': a port is a number from 0 to 65535\n"
            "t.yaml:12:39: error: a listener needs the key 'address'\n"
            "t.yaml:12:40: error: unknown key 'adress' (did you mean 'address'?)\n"
-           "t.yaml:12:59: error: key 'tls' is not supported by this version\n");
+           "t.yaml:12:64: error: the TLS of a listener needs the key 'cert'\n"
+           "t.yaml:12:64: error: the TLS of a listener needs the key 'key'\n");
 }
 
 TEST(routes_name_upstreams)

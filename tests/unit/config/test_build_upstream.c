@@ -79,9 +79,8 @@ TEST(wrong_servers)
            "t.yaml:10:11: error: a server needs the key 'address'\n"
            "t.yaml:11:11: error: a server must be a mapping, not a list\n"
            "t.yaml:12:11: error: '127.0.0.1:0': a port is a number from 1 to 65535\n");
-    REJECT(
-        SERVICE_HEAD "    upstream: https://example.com\n",
-        "t.yaml:4:15: error: 'https://example.com': https:// is not supported by this version\n");
+    REJECT(SERVICE_HEAD "    upstream: h2c://example.com\n",
+           "t.yaml:4:15: error: 'h2c://example.com': h2c:// is not supported by this version\n");
 }
 
 TEST(source_addresses)

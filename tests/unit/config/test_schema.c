@@ -97,7 +97,7 @@ TEST(unknown_keys)
         {"health: {interval: 5s}", "15: error: the settings of health checks needs the key 'path'"},
         {"health: {path: /, interval: 1ms}",
          "35: error: 'interval' must be from 10ms to 1d, not '1ms'"},
-        {"tls: {}", "7: error: key 'tls' is not supported by this version"},
+        {"h2: {}", "7: error: key 'h2' is not supported by this version"},
         {"h2: {}", "7: error: key 'h2' is not supported by this version"},
         {"queue: {length: 5}", "15: error: unknown key 'length'"},
         {"x-colour: red", ""},

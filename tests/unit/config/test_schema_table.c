@@ -17,9 +17,12 @@ static struct snapshot *load_least(void)
 
 /* What a section was read into, as far as options were made of it; NULL: nothing is left of it. */
 static const void *values_of(struct snapshot *snapshot, enum section section,
-                             struct upstream_values *upstream)
+                             struct upstream_values *upstream, struct listener_values *listener)
 {
     *upstream = (struct upstream_values){.options = snapshot->services[0].upstreams[0]};
+    *listener = (struct listener_values){.options = snapshot->services[0].listen[0]};
+    tls_client_options_init(&upstream->tls);
+    tls_server_options_init(&listener->tls);
     switch (section) {
     case SECTION_ROOT:
     case SECTION_RESOLVER:
@@ -32,7 +35,11 @@ static const void *values_of(struct snapshot *snapshot, enum section section,
     case SECTION_RETRY:
     case SECTION_QUEUE:
     case SECTION_HEALTH:
+    case SECTION_UPSTREAM_TLS:
         return upstream;
+    case SECTION_LISTENER:
+    case SECTION_LISTENER_TLS:
+        return listener;
     case SECTION_SERVER:
         return &snapshot->services[0].upstreams[0].servers[0];
     default:
@@ -69,13 +76,15 @@ TEST(the_defaults_are_what_they_are_said_to_be)
     for (unsigned i = 0; i < schema_key_count; i++) {
         const struct schema_key *key = &schema_keys[i];
         struct upstream_values upstream;
-        const void *held = values_of(snapshot, key->section, &upstream);
+        struct listener_values listener;
+        const void *held = values_of(snapshot, key->section, &upstream, &listener);
         if (!is_value(key) || key->fallback[0] == '\0')
             continue;
         union {
             struct root_values root;
             struct service_values service;
             struct upstream_values upstream;
+            struct listener_values listener;
             struct server_values server;
         } said;
         struct yaml_node node = {.type = YAML_SCALAR,
@@ -113,6 +122,7 @@ TEST(every_row_is_whole)
         CHECK(schema_sections[i].noun && schema_sections[i].path);
 }
 
+/* Keys of one name have the same choices, wherever they stand. */
 TEST(every_choice_belongs_to_a_key)
 {
     for (unsigned i = 0; i < schema_choice_count; i++) {
@@ -120,7 +130,7 @@ TEST(every_choice_belongs_to_a_key)
         for (unsigned j = 0; j < schema_key_count; j++)
             keys += schema_keys[j].type == TYPE_CHOICE && !schema_keys[j].is_later &&
                     strcmp(schema_keys[j].name, schema_choices[i].key) == 0;
-        CHECK_EQ(1, keys);
+        CHECK(keys > 0);
     }
 }
 

@@ -73,8 +73,8 @@ static void check_service(const struct service_options *service)
 {
     CHECK_SLICE(slice_str(service->name), "edge");
     CHECK_EQ(2, service->listen_count);
-    check_addr(&service->listen[0], "127.0.0.1:8080");
-    check_addr(&service->listen[1], "127.0.0.1:8443");
+    check_addr(&service->listen[0].addr, "127.0.0.1:8080");
+    check_addr(&service->listen[1].addr, "127.0.0.1:8443");
     CHECK_EQ(75000, weir_span_to_ms(service->client.keepalive_timeout));
     CHECK_EQ(100, service->client.keepalive_request_limit);
     CHECK_EQ(AT_LIMIT_KEEP, service->client.upstream_at_limit);
@@ -216,7 +216,7 @@ TEST(the_command_line)
     CHECK_EQ(1, snapshot->service_count);
     const struct service_options *service = &snapshot->services[0];
     CHECK_EQ(1, service->listen_count);
-    check_addr(&service->listen[0], "127.0.0.1:8080");
+    check_addr(&service->listen[0].addr, "127.0.0.1:8080");
     CHECK_EQ(128, service->upstream_keepalive_pool_size);
     CHECK_EQ(1, service->route_count);
     CHECK_EQ(1, service->upstream_count);
@@ -237,9 +237,9 @@ TEST(mistakes_on_the_command_line)
     buf_init(&messages);
     CHECK_ERR(WEIR_E_CONFIG, snapshot_of_command_line("8080", to, 3, &messages, &snapshot));
     CHECK_SLICE(buf_slice(&messages),
-                "--to: error: 'https://example.com': https:// is not supported by this version\n"
-                "--to: error: '127.0.0.1:80': not a URL such as http://127.0.0.1:9001 or "
-                "unix:/run/app.sock\n"
+                "--to: error: '127.0.0.1:80': not a URL such as http://127.0.0.1:9001, "
+                "https://example.com or unix:/run/app.sock\n"
+                "--to: error: http:// and https:// do not go together\n"
                 "--listen: error: '8080': the port is missing: host:port\n");
     buf_clear(&messages);
     CHECK_ERR(WEIR_E_CONFIG,

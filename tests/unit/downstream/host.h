@@ -60,7 +60,8 @@ WEIR_SUSPENDS static inline int host_client(void)
     int server = raw_accept(&host.listener);
     struct addr from = raw_addr_of(client);
     atomic_fetch_add(&host.downstream.load, 1);
-    downstream_open(&host.downstream, server, &from);
+    static const struct listener_options plain;
+    downstream_open(&host.downstream, &plain, server, &from);
     return client;
 }
 

@@ -49,7 +49,8 @@ STAGE_TEST(a_request_that_was_there_first_is_served)
     int server = raw_accept(&host.listener);
     struct addr from = raw_addr_of(client);
     atomic_fetch_add(&host.downstream.load, 1);
-    downstream_open(&host.downstream, server, &from);
+    static const struct listener_options plain;
+    downstream_open(&host.downstream, &plain, server, &from);
     CHECK(raw_read(client, "[GET / ]") > 0);
     raw_close(client);
     host_close();

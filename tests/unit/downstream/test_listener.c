@@ -10,13 +10,13 @@ static struct listener_group group;
 STAGE_TEST(a_port_that_is_taken_is_told)
 {
     struct listener_group second;
-    struct addr addr;
-    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &addr));
-    if (!CHECK_OK(listener_group_open(&group, &epoll_ops, stage.loop.backend, &addr)))
+    struct listener_options any = {.expects_preface = false};
+    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &any.addr));
+    if (!CHECK_OK(listener_group_open(&group, &epoll_ops, stage.loop.backend, &any)))
         return;
-    CHECK(addr_port(&group.addr) != 0);
+    CHECK(addr_port(&group.options.addr) != 0);
     CHECK_ERR(WEIR_E_ADDRESS_IN_USE,
-              listener_group_open(&second, &epoll_ops, stage.loop.backend, &group.addr));
+              listener_group_open(&second, &epoll_ops, stage.loop.backend, &group.options));
     listener_group_close(&group, &epoll_ops, stage.loop.backend);
     CHECK_EQ(-1, group.descriptor);
 }
@@ -27,8 +27,8 @@ STAGE_TEST(the_least_loaded_worker_gets_it_and_this_one_among_equals)
     static struct downstream others[2];
     struct listener listener;
     host_open(host_echo);
-    struct addr any;
-    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &any));
+    struct listener_options any = {.expects_preface = false};
+    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &any.addr));
     CHECK_OK(listener_group_open(&group, &epoll_ops, stage.loop.backend, &any));
     group.worker_count = 3;
     group.workers[0] = &others[0];
@@ -40,7 +40,7 @@ STAGE_TEST(the_least_loaded_worker_gets_it_and_this_one_among_equals)
     CHECK_OK(listener_start(&listener, &group, &host.downstream));
     int clients[3];
     for (int i = 0; i < 3; i++) {
-        clients[i] = raw_dial(&group.addr);
+        clients[i] = raw_dial(&group.options.addr);
         raw_send(clients[i], "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         CHECK(raw_read(clients[i], "[GET / ]") > 0);
         CHECK_EQ(i + 1, atomic_load(&host.downstream.load));
@@ -62,7 +62,7 @@ struct worker {
     pthread_t thread;
     unsigned number;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct downstream downstream;
     struct listener listener;
     struct mail stop;
@@ -96,7 +96,7 @@ static void *run_worker(void *argument)
     struct worker *worker = argument;
     struct loop_options how = {.ops = &epoll_ops, .worker = worker->number};
     must(loop_init(&worker->loop, &how) == WEIR_OK);
-    socket_streams_init(&worker->streams, &worker->loop);
+    streams_init(&worker->streams, &worker->loop);
     struct downstream_options parts = {
         .loop = &worker->loop,
         .streams = &worker->streams,
@@ -115,16 +115,16 @@ static void *run_worker(void *argument)
     pthread_barrier_wait(&barrier); /* no mail for another one is under way */
     worker->failed |= !downstream_is_empty(&worker->downstream);
     downstream_fini(&worker->downstream);
-    socket_streams_fini(&worker->streams);
+    streams_fini(&worker->streams);
     loop_fini(&worker->loop);
     return NULL;
 }
 
 static void start_workers(void)
 {
-    struct addr any;
+    struct listener_options any = {.expects_preface = false};
     client_options_init(&options);
-    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &any));
+    CHECK_OK(addr_parse(SLICE("127.0.0.1:0"), &any.addr));
     group.worker_count = WORKERS;
     must(pthread_barrier_init(&barrier, NULL, WORKERS + 1) == 0);
     for (unsigned i = 0; i < WORKERS; i++) {
@@ -157,7 +157,7 @@ STAGE_TEST(clients_are_spread_evenly_over_threads)
     unsigned served[WORKERS] = {0};
     start_workers();
     for (unsigned i = 0; i < COUNT_OF(clients); i++) {
-        clients[i] = raw_dial(&group.addr);
+        clients[i] = raw_dial(&group.options.addr);
         raw_send(clients[i], "GET / HTTP/1.1\r\nHost: h\r\n\r\n");
         if (raw_read_head(clients[i]) && CHECK_EQ(3, raw_read(clients[i], "]")))
             served[(raw_text[1] - '0') % WORKERS]++;

@@ -13,14 +13,14 @@
 #include "base/slice.h"
 #include "co/wait.h"
 #include "stream/pair.h"
-#include "stream/socket.h"
+#include "stream/streams.h"
 #include "tests/check.h"
 
 enum { STAGE_PATIENCE_MS = 10000 };
 
 struct stage {
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     WEIR_SUSPENDS void (*play)(void);
     bool over;
     struct weir_time patient_until;
@@ -34,14 +34,14 @@ static inline void stage_open(void)
     /* A check that aborts must not take the words before it along. */
     setvbuf(stdout, NULL, _IOLBF, 0);
     must(loop_init(&stage.loop, &options) == WEIR_OK);
-    socket_streams_init(&stage.streams, &stage.loop);
+    streams_init(&stage.streams, &stage.loop);
     stage.over = false;
     stage.patient_until = loop_deadline(&stage.loop, weir_span_ms(STAGE_PATIENCE_MS));
 }
 
 static inline void stage_close(void)
 {
-    socket_streams_fini(&stage.streams);
+    streams_fini(&stage.streams);
     loop_fini(&stage.loop);
 }
 

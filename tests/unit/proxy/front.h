@@ -101,7 +101,8 @@ WEIR_SUSPENDS static inline int front_client(void)
     int accepted = raw_accept(&front.door);
     struct addr from = raw_addr_of(client);
     atomic_fetch_add(&front.service->downstream.load, 1);
-    downstream_open(&front.service->downstream, accepted, &from);
+    static const struct listener_options plain;
+    downstream_open(&front.service->downstream, &plain, accepted, &from);
     return client;
 }
 

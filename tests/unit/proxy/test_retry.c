@@ -110,8 +110,9 @@ static bool in(enum weir_err err, const enum weir_err *set, size_t count)
 TEST(each_error_by_name)
 {
     static const enum weir_err anywhere[] = {
-        WEIR_E_REFUSED,   WEIR_E_UNREACHABLE, WEIR_E_CONNECT_TIMEOUT, WEIR_E_NO_PORTS,
-        WEIR_E_DNS_ERROR, WEIR_E_DNS_TIMEOUT, WEIR_E_QUEUE_FULL,      WEIR_E_PEER_DRAINED};
+        WEIR_E_REFUSED,         WEIR_E_UNREACHABLE,  WEIR_E_CONNECT_TIMEOUT, WEIR_E_NO_PORTS,
+        WEIR_E_DNS_ERROR,       WEIR_E_DNS_TIMEOUT,  WEIR_E_QUEUE_FULL,      WEIR_E_PEER_DRAINED,
+        WEIR_E_TLS_CERTIFICATE, WEIR_E_TLS_PROTOCOL, WEIR_E_TLS_ALERT,       WEIR_E_PROXY_REFUSED};
     static const enum weir_err if_reused[] = {WEIR_E_EOF, WEIR_E_RESET};
     for (enum weir_err err = WEIR_OK + 1; err < WEIR_E_COUNT; err++) {
         bool is_anywhere = in(err, anywhere, COUNT_OF(anywhere));

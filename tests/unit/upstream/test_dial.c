@@ -18,7 +18,9 @@ static void aim(const struct addr *addr, struct weir_span connection_timeout)
 
 WEIR_SUSPENDS static enum weir_err dial_now(int64_t deadline_ms, struct stream **ret_stream)
 {
-    return dial(&stage.streams, &peer, &peer.options.source, in_ms(deadline_ms), ret_stream);
+    struct dial_story story;
+    peer.options.limits.total_connection_timeout = weir_span_ms(deadline_ms);
+    return dial(&stage.streams, &peer, &peer.options.source, NULL, &story, ret_stream);
 }
 
 /* Bytes pass both ways. */

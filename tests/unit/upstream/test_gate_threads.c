@@ -21,7 +21,7 @@ struct worker {
     unsigned number, alive;
     pthread_t thread;
     struct loop loop;
-    struct socket_streams streams;
+    struct streams streams;
     struct pool pool;
     struct upstream_stats stats;
     struct peer peer;
@@ -63,7 +63,7 @@ static void open_worker(struct worker *self)
 {
     struct peer_options options;
     must(loop_init(&self->loop, &(struct loop_options){.ops = &epoll_ops}) == WEIR_OK);
-    socket_streams_init(&self->streams, &self->loop);
+    streams_init(&self->streams, &self->loop);
     pool_init(&self->pool, &(struct pool_options){.loop = &self->loop,
                                                   .streams = &self->streams,
                                                   .commons = commons,
@@ -89,7 +89,7 @@ static void *run_worker(void *argument)
         loop_turn(&self->loop, loop_deadline(&self->loop, weir_span_ms(1)));
     pthread_barrier_wait(&barrier); /* nobody posts to the other any more */
     pool_fini(&self->pool);
-    socket_streams_fini(&self->streams);
+    streams_fini(&self->streams);
     loop_fini(&self->loop);
     return NULL;
 }

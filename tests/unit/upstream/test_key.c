@@ -32,12 +32,71 @@ static void fill_options(struct peer_options *options, int fill, const char *add
     options->addr = addr_of(addr);
     options->source.len = 0;
     options->protocol = plain.protocol;
+    options->tls = NULL;
+    options->tls_name = NULL;
+    options->proxy = NULL;
+    options->preface = PREFACE_NONE;
+    options->preface_source.len = options->preface_destination.len = 0;
     options->group_key = 0;
     options->limits = plain.limits;
     options->tcp = plain.tcp;
 }
 
-enum { MUTANTS = 16 };
+enum { MUTANTS = 64 };
+
+/* All that is TLS, each time with another field changed. */
+static unsigned tls_mutants(struct peer_options *all, unsigned count)
+{
+    static struct tls_client clients[12];
+    unsigned made = 0;
+    for (unsigned i = 0; i < COUNT_OF(clients); i++)
+        tls_client_options_init(&clients[i].options);
+    made++; /* the first is as it is */
+    clients[made++].options.verify_cert = false;
+    clients[made++].options.verify_hostname = false;
+    clients[made++].options.alternative_cn = "other.example.com";
+    clients[made++].options.alternative_cn = "";
+    clients[made++].trust.bytes[31] = 1;
+    clients[made++].identity.bytes[0] = 1;
+    clients[made++].options.policy.min_version = TLS_VERSION_1_3;
+    clients[made++].options.policy.max_version = TLS_VERSION_1_2;
+    clients[made++].options.policy.ciphers = "ECDHE+AESGCM";
+    clients[made++].options.policy.ciphersuites = "ECDHE+AESGCM";
+    clients[made++].options.policy.groups = "ECDHE+AESGCM";
+    for (unsigned i = 0; i < made; i++)
+        all[count++].tls = &clients[i];
+    all[count].tls_name = "a.example.com";
+    all[count++].tls = &clients[0];
+    all[count].tls_name = "b.example.com";
+    all[count++].tls = &clients[0];
+    return count;
+}
+
+/* And what is on the way. */
+static unsigned way_mutants(struct peer_options *all, unsigned count)
+{
+    static const struct peer_proxy_field ab = {"a", "b"}, ac = {"a", "c"}, abc = {"ab", "c"};
+    static struct peer_proxy proxies[5];
+    proxies[0].addr = proxies[2].addr = addr_of("10.0.0.9:3128");
+    proxies[3].addr = proxies[4].addr = proxies[0].addr;
+    proxies[1].addr = addr_of("unix:/run/proxy.sock");
+    proxies[2].fields = &ab;
+    proxies[3].fields = &ac;
+    proxies[4].fields = &abc;
+    proxies[2].field_count = proxies[3].field_count = proxies[4].field_count = 1;
+    for (unsigned i = 0; i < COUNT_OF(proxies); i++)
+        all[count++].proxy = &proxies[i];
+    must(addr_of_name(SLICE("10.1.2.3"), 8080, &all[count++].addr) == WEIR_OK);
+    all[count++].preface = PREFACE_V1;
+    all[count++].preface = PREFACE_V2;
+    all[count].preface_source = addr_of("192.0.2.1:1000");
+    all[count++].preface = PREFACE_V2;
+    all[count].preface_source = addr_of("192.0.2.1:1001");
+    all[count++].preface = PREFACE_V2;
+    all[count].preface_destination = addr_of("192.0.2.1:1000");
+    all[count++].preface = PREFACE_V2;
+    return count;
+}
 
 /* The same peer but for one field that makes two connections different, each time another. */
 static unsigned mutants(struct peer_options all[static MUTANTS])
@@ -62,6 +121,11 @@ static unsigned mutants(struct peer_options all[static MUTANTS])
     all[count++].protocol = (enum peer_protocol)1;
     all[count++].group_key = 1;
     all[count++].group_key = UINT64_C(1) << 63;
+    all[count++].tcp.fast_open = true;
+    all[count++].tcp.dscp = 1;
+    all[count++].tcp.receive_buffer = 4096;
+    count = tls_mutants(all, count);
+    count = way_mutants(all, count);
     must(count <= MUTANTS);
     return count;
 }

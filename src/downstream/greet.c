@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: MIT */
+#include "downstream/greet.h"
+
+#include "base/check.h"
+#include "base/log.h"
+#include "stream/preface.h"
+
+#include <string.h>
+
+/* The first byte of every record of a handshake (RFC 8446 section 5.1). */
+enum { HANDSHAKE_RECORD = 22 };
+
+const char *greeting_name(enum greeting greeting)
+{
+    static const char *const names[] = {
+        [GREETING_FULL] = "full",     [GREETING_RESUMED] = "resumed",
+        [GREETING_FAILED] = "failed", [GREETING_TIMEOUT] = "timeout",
+        [GREETING_PLAIN] = "plain",   [GREETING_BAD_PREFACE] = "bad_preface",
+    };
+    return names[greeting];
+}
+
+static struct iobufs *bufs_of(const struct client *client)
+{
+    return &client->downstream->loop->bufs;
+}
+
+static void note(struct client *client, enum greeting greeting)
+{
+    stat_add(&client->downstream->greetings[greeting], 1);
+}
+
+void client_note_silence(struct client *client)
+{
+    note(client, client->listening->tls ? GREETING_TIMEOUT : GREETING_BAD_PREFACE);
+}
+
+/* Receives behind what is there already. */
+WEIR_SUSPENDS static enum weir_err receive(struct client *client, struct weir_time deadline,
+                                           struct iobuf **buf)
+{
+    struct iobuf *came = NULL;
+    TRY(stream_recv(client->stream, deadline, &came));
+    if (!*buf) {
+        *buf = came;
+        return WEIR_OK;
+    }
+    struct weir_slice bytes = iobuf_slice(came);
+    bool fits = bytes.len <= IOBUF_BYTES - (*buf)->end;
+    if (fits) {
+        memcpy((*buf)->bytes + (*buf)->end, bytes.at, bytes.len);
+        (*buf)->end += (uint32_t)bytes.len;
+    }
+    iobuf_give(bufs_of(client), &came);
+    return fits ? WEIR_OK : WEIR_E_LIMIT;
+}
+
+/* The address that the preface tells is the client's from now on. */
+static void believe(struct client *client, const struct preface *preface)
+{
+    if (preface->source.len > 0)
+        client->from = preface->source;
+    if (preface->destination.len > 0)
+        client->to = preface->destination;
+}
+
+WEIR_SUSPENDS static enum weir_err take_preface(struct client *client, struct weir_time deadline,
+                                                struct iobuf **buf)
+{
+    struct preface preface;
+    for (;;) {
+        size_t used = 0;
+        enum preface_result result = PREFACE_MORE;
+        if (*buf)
+            result = preface_parse(iobuf_slice(*buf), &preface, &used);
+        if (result == PREFACE_BAD)
+            return WEIR_E_REQUEST_MALFORMED;
+        if (result == PREFACE_MORE) {
+            TRY(receive(client, deadline, buf));
+            continue;
+        }
+        believe(client, &preface);
+        (*buf)->start += (uint32_t)used;
+        if ((*buf)->start == (*buf)->end)
+            iobuf_give(bufs_of(client), buf);
+        return WEIR_OK;
+    }
+}
+
+static void tell(const struct client *client, const char *what, const char *why)
+{
+    char text[ADDR_TEXT_SIZE];
+    LOG_LIMITED(LOG_NOTICE, "client %s: %s: %s", addr_print_ip(&client->from, text), what, why);
+}
+
+WEIR_SUSPENDS static enum weir_err start_tls(struct client *client, struct weir_time deadline,
+                                             struct iobuf **buf)
+{
+    struct downstream *downstream = client->downstream;
+    char why[TLS_WHY_SIZE];
+    stream_watch(client->stream, NULL, NULL);
+    enum weir_err err = tls_open(&downstream->streams->tls, tls_server_ssl(client->listening->tls),
+                                 &client->stream, buf, deadline, why, &client->stream);
+    if (err == WEIR_E_TIMEOUT)
+        note(client, GREETING_TIMEOUT);
+    else if (err)
+        note(client, GREETING_FAILED);
+    else
+        note(client, tls_facts_of(client->stream).resumed ? GREETING_RESUMED : GREETING_FULL);
+    if (err && *why)
+        tell(client, "TLS", why);
+    return err;
+}
+
+/* TLS, unless the first byte says that it is something else. */
+WEIR_SUSPENDS static enum weir_err expect_tls(struct client *client, struct weir_time deadline,
+                                              struct iobuf **buf)
+{
+    enum weir_err err = *buf ? WEIR_OK : receive(client, deadline, buf);
+    if (err) {
+        note(client, err == WEIR_E_TIMEOUT ? GREETING_TIMEOUT : GREETING_FAILED);
+        return err;
+    }
+    char first = *iobuf_slice(*buf).at;
+    if (first == HANDSHAKE_RECORD)
+        return start_tls(client, deadline, buf);
+    note(client, GREETING_PLAIN);
+    client->complaint = WEIR_E_TLS_EXPECTED;
+    /* A method begins with a letter; what does not is not HTTP, and understands no answer. */
+    return first >= 'A' && first <= 'Z' ? WEIR_OK : WEIR_E_REQUEST_MALFORMED;
+}
+
+WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **buf)
+{
+    const struct listener_options *listening = client->listening;
+    struct downstream *downstream = client->downstream;
+    struct weir_time deadline =
+        loop_deadline(downstream->loop, listening->tls ? listening->tls->options.handshake_timeout
+                                                       : downstream->client->header_timeout);
+    if (listening->expects_preface) {
+        enum weir_err err = take_preface(client, deadline, buf);
+        if (err) {
+            note(client, GREETING_BAD_PREFACE);
+            tell(client, "PROXY preface",
+                 err == WEIR_E_REQUEST_MALFORMED ? "there is none" : weir_err_text(err));
+            return err;
+        }
+    }
+    return listening->tls ? expect_tls(client, deadline, buf) : WEIR_OK;
+}
+
+enum client_next client_greet(struct client *client)
+{
+    struct iobuf *buf = NULL;
+    client->greeted = true;
+    if (greet(client, &buf) != WEIR_OK) {
+        iobuf_give(bufs_of(client), &buf);
+        return CLIENT_CLOSE;
+    }
+    h1_wire_init(&client->wire, client->stream, WIRE_REQUESTS);
+    h1_out_init(&client->out, client->stream);
+    if (buf)
+        h1_wire_put(&client->wire, &buf);
+    return CLIENT_NEXT_REQUEST;
+}

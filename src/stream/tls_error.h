@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef STREAM_TLS_ERROR_H
+#define STREAM_TLS_ERROR_H
+
+/* What OpenSSL's errors mean, as errors of ours and in words. */
+
+#include "stream/tls.h"
+
+/*
+ * Why the last call on `ssl` failed: WEIR_E_TLS_CERTIFICATE when the other side's certificate does
+ * not pass, _TLS_ALERT when the other side has sent one, _NO_MEMORY, else _TLS_PROTOCOL. `ret_why`
+ * gets the words. Empties OpenSSL's list of errors.
+ */
+enum weir_err tls_error(const struct ssl_st *ssl, char ret_why[static TLS_WHY_SIZE]);
+
+/* The words alone, for errors that have nothing to do with a connection. */
+void tls_error_text(char ret_why[static TLS_WHY_SIZE]);
+
+#endif
