@@ -3,6 +3,7 @@
 
 import re
 import socket
+import ssl
 import threading
 
 import sockets
@@ -56,11 +57,20 @@ class Response:
 
 
 class Client:
-    """One connection. `server` is an address or anything that has one."""
+    """One connection. `server` is an address or anything that has one.
 
-    def __init__(self, server, receive_buffer=None):
+    `preface` goes first. With `tls`, an ssl.SSLContext, the handshake is done then, with `name` as
+    the server's name and `session` as the one to resume.
+    """
+
+    def __init__(self, server, receive_buffer=None, preface=b"", tls=None, name="edge.test",
+                 session=None):
         address = server if isinstance(server, str) else server.address
         self.sock = sockets.connect(address, receive_buffer)
+        self.sock.sendall(preface)
+        if tls:
+            self.sock = tls.wrap_socket(self.sock, server_hostname=name, session=session,
+                                        suppress_ragged_eofs=False)
         self.reader = Reader(self.sock)
 
     def send(self, *pieces):
@@ -145,7 +155,7 @@ class Client:
         return Response(head, body, trailers, framing, complete, interim)
 
     def ended(self):
-        """Wait for the server to end the connection: "fin" or "reset". Nothing may come before."""
+        """Wait for the server to end the connection; how (see Reader). Nothing may come before."""
         rest = self.reader.rest()
         assert rest == b"", f"bytes before the end: {rest[:200]!r}"
         return self.reader.end
@@ -156,18 +166,24 @@ class Client:
         try:
             while self.reader.fill():
                 pass
-        except BlockingIOError:
+        except (BlockingIOError, ssl.SSLWantReadError):
             pass
         self.sock.settimeout(sockets.SOCKET_TIMEOUT)
         return bytes(self.reader.buffer)
 
     def half_close(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        sockets.say_close(self.sock)
+        sockets.shut(self.sock, socket.SHUT_WR)
 
     def reset(self):
         sockets.close_with_reset(self.sock)
 
     def close(self):
+        sockets.say_close(self.sock)
+        self.sock.close()
+
+    def truncate(self):
+        """Close without close_notify, as a cut connection looks."""
         self.sock.close()
 
 

@@ -13,12 +13,51 @@ import threading
 
 import pytest
 
+import authority as certificates
 import servers
+import tls
 from client import Client
+from connect_proxy import ConnectProxy
 from crowd import Crowd
 from nameserver import NameServer
 from origin import Origin
 from weir import Weir, one_upstream
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory):
+    """Whom everybody trusts."""
+    return certificates.Authority(tmp_path_factory.mktemp("authority"), "good")
+
+
+@pytest.fixture(scope="session")
+def stranger(tmp_path_factory):
+    """An authority that nobody trusts."""
+    return certificates.Authority(tmp_path_factory.mktemp("stranger"), "stranger")
+
+
+@pytest.fixture(scope="session")
+def edge_certificate(authority):
+    """What weir shows where nothing else is asked for."""
+    return authority.issue(tls.EDGE, "127.0.0.1")
+
+
+@pytest.fixture(scope="session")
+def origin_certificate(authority):
+    return authority.issue(tls.ORIGIN, "second.test", "127.0.0.1")
+
+
+@pytest.fixture
+def tls_origins(origins, origin_certificate):
+    """As origins, over TLS: tls_origins(version="TLSv1.2")."""
+    def make(version=None, client_ca=None, certificate=origin_certificate, **options):
+        return origins(tls=tls.server_context(certificate, version, client_ca), **options)
+    return make
+
+
+@pytest.fixture
+def tls_origin(tls_origins):
+    return tls_origins()
 
 
 @pytest.fixture
@@ -33,6 +72,25 @@ def origins():
     for origin in made:
         origin.close()
     assert [error for origin in made for error in origin.errors] == []
+
+
+@pytest.fixture
+def forward_proxies():
+    """Start a proxy that takes CONNECT."""
+    made = []
+
+    def make(*arguments):
+        made.append(ConnectProxy(*arguments))
+        return made[-1]
+
+    yield make
+    for proxy in made:
+        proxy.close()
+
+
+@pytest.fixture
+def forward_proxy(forward_proxies):
+    return forward_proxies()
 
 
 @pytest.fixture

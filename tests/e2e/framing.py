@@ -6,6 +6,7 @@ writes on either side is checked byte by byte.
 """
 
 import re
+import ssl
 
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
@@ -48,8 +49,18 @@ class Message:
         return [part.strip().lower() for part in (self.get(name) or "").split(",") if part.strip()]
 
 
+def tls_end(why):
+    """Which end a TLS socket's error is; an alert is none, and is raised again."""
+    if why.reason == "UNEXPECTED_EOF_WHILE_READING":
+        return "truncated"
+    if isinstance(why, ssl.SSLEOFError):
+        return "reset"  # before Python 3.12 there is no other word for one
+    raise why
+
+
 class Reader:
-    """Reads messages off a socket; `end` becomes "fin" or "reset" when the peer ended."""
+    """Reads messages off a socket; `end` becomes "fin" or "reset" when the peer ended, and over TLS
+    "truncated" when it did so without close_notify."""
 
     def __init__(self, sock, on_bytes=None):
         self.sock = sock
@@ -65,6 +76,9 @@ class Reader:
             piece = self.sock.recv(1 << 18)
         except ConnectionError:
             self.end = "reset"
+            return False
+        except ssl.SSLError as why:
+            self.end = tls_end(why)
             return False
         if not piece:
             self.end = "fin"

@@ -9,6 +9,9 @@ stays open for the next request. Behaviours are found by (connection, ordinal), 
     origin.at[1, 2] = lambda exchange: exchange.reset()
     origin.paths["/slow"] = slow
     origin.default = answer(b"HTTP/1.1 204 No Content\\r\\n\\r\\n")
+
+With `tls` (an ssl.SSLContext of tls.py) it speaks TLS, with `preface` it takes a PROXY preface that
+may come first; each connection tells what it saw of them.
 """
 
 import select
@@ -16,7 +19,9 @@ import socket
 import threading
 import time
 
+import preface as proxy_preface
 import sockets
+import tls as tls_side
 from framing import Cut, Reader
 from waiting import PATIENCE, wait_until
 
@@ -101,8 +106,12 @@ class Exchange:
                 raise TimeoutError("held too long: the test never released it")
 
     def fin(self):
-        """End the connection: FIN, then read what still comes."""
+        """End the connection: FIN (over TLS close_notify before it), then read what still comes."""
         self.connection.fin()
+
+    def truncate(self):
+        """Over TLS: FIN without close_notify, then read what still comes."""
+        self.connection.truncate()
 
     def close(self):
         """Close without looking: bytes that are not read yet turn it into a reset."""
@@ -125,7 +134,11 @@ def answer(raw, then="open", label=True, pieces=None):
 
 
 class Connection:
-    """One accepted connection. `ended` tells how: fin or reset by the peer, over by ourselves."""
+    """One accepted connection. `ended` tells how: fin, truncated or reset by the peer, over by
+    ourselves, refused: there was no handshake, `failure` tells why.
+
+    Of TLS: `tls_version`, `told_name` (SNI), `client_name` (of its certificate) and `resumed`.
+    """
 
     def __init__(self, origin, number, sock):
         self.origin = origin
@@ -135,6 +148,9 @@ class Connection:
         self.sent = 0
         self.over = False
         self.ended = None
+        self.failure = None
+        self.preface = None
+        self.tls_version = self.told_name = self.client_name = self.resumed = None
         self.finished = threading.Event()  # our FIN is out
         self.reader = Reader(sock, self.received.extend)
         self.exchanges = []
@@ -142,6 +158,7 @@ class Connection:
 
     def run(self):
         try:
+            self.begin()
             self.serve()
         except Stopped:
             pass
@@ -155,6 +172,28 @@ class Connection:
         finally:
             self.ended = self.ended or "over"
             self.sock.close()
+
+    def begin(self):
+        if self.origin.preface:
+            self.preface = proxy_preface.receive(self.sock)
+        if self.origin.tls:
+            self.shake_hands()
+
+    def shake_hands(self):
+        # Not within wrap_socket(): whoever stops the origin needs the new socket.
+        self.sock = self.reader.sock = self.origin.tls.wrap_socket(
+            self.sock, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        try:
+            self.sock.do_handshake()
+        except TimeoutError:
+            raise
+        except OSError as why:
+            self.failure, self.ended = str(why), "refused"
+            raise
+        self.resumed = self.sock.session_reused
+        self.told_name = getattr(self.sock, "told_name", None)
+        self.client_name = tls_side.subject(self.sock)
+        self.tls_version = self.sock.version()
 
     def serve(self):
         while not self.over:
@@ -185,8 +224,15 @@ class Connection:
             view = view[count:]
 
     def fin(self):
+        self.say_close()
+        self.truncate()
+
+    def say_close(self):
+        sockets.say_close(self.sock)
+
+    def truncate(self):
         self.over = True
-        self.sock.shutdown(socket.SHUT_WR)
+        sockets.shut(self.sock, socket.SHUT_WR)
         self.finished.set()
         self.reader.rest()
         self.ended = self.reader.end
@@ -199,7 +245,10 @@ class Origin:
     is open again and TCP tries once more, a second after the first time.
     """
 
-    def __init__(self, address="127.0.0.1:0", send_buffer=None, receive_buffer=None):
+    def __init__(self, address="127.0.0.1:0", send_buffer=None, receive_buffer=None, tls=None,
+                 preface=False):
+        self.tls = tls
+        self.preface = preface
         self.listener, self.address = sockets.listen(address)
         for option, size in ((socket.SO_SNDBUF, send_buffer), (socket.SO_RCVBUF, receive_buffer)):
             if size:
@@ -273,6 +322,11 @@ class Origin:
     def targets(self):
         return [exchange.target for exchange in self.exchanges]
 
+    @property
+    def handshakes(self):
+        """The connections whose handshake came to its end."""
+        return [connection for connection in self.connections if connection.tls_version]
+
     def is_left(self):
         """Whether no connection stands on which a byte came; one without may lie in a pool."""
         return all(c.ended for c in self.connections if c.received)
@@ -282,7 +336,7 @@ class Origin:
         self.open_door()
         for sock in [self.listener] + [connection.sock for connection in self.connections]:
             try:
-                sock.shutdown(socket.SHUT_RDWR)
+                sockets.shut(sock, socket.SHUT_RDWR)
             except OSError:
                 pass
         self.listener.close()

@@ -2,7 +2,8 @@
 """Real servers as origins, each with a configuration of our own on a free port: nginx, caddy, node.
 
 All of them serve the same: /hello.txt (with validators), /large.txt (chunked when gzip is asked
-for), /echo where they can.
+for), /echo where they can. With `certificate`, nginx and caddy speak TLS, and tell of it in X-TLS:
+whether the session was resumed, the version, and the name that was asked for.
 """
 
 import os
@@ -15,7 +16,7 @@ import sockets
 from waiting import wait_until
 
 PACKAGES = {"nginx": "nginx-light", "caddy": "caddy", "node": "nodejs", "curl": "curl",
-            "wrk": "wrk", "dnsmasq": "dnsmasq-base"}
+            "wrk": "wrk", "dnsmasq": "dnsmasq-base", "openssl": "openssl"}
 HELLO = b"hello from a file\n"
 LARGE = random.Random(1).randbytes(1 << 16).hex().encode()  # too much for gzip to make small
 
@@ -71,16 +72,23 @@ http {{
     types {{ text/plain txt; }}
     keepalive_requests 1000000000; keepalive_timeout {keepalive_timeout};
     gzip on; gzip_types text/plain; gzip_proxied any;
-    server {{ listen {address}; root {root}; {more} }}
+    server {{ listen {address}{tls}; root {root}; {more} }}
 }}
 """
+NGINX_TLS = """ ssl;
+        ssl_certificate {cert}; ssl_certificate_key {key};
+        ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:sessions:1m;
+        add_header X-TLS "$ssl_session_reused $ssl_protocol $ssl_server_name" always;
+        add_header X-Connection $connection always;
+        add_header X-Request $connection_requests always"""
 
 
-def nginx(directory, keepalive_timeout="75s", more=""):
+def nginx(directory, keepalive_timeout="75s", more="", certificate=None):
     address = sockets.free_address()
     config = directory / "nginx.conf"
     config.write_text(NGINX.format(directory=directory, address=address, more=more,
                                    root=document_root(directory),
+                                   tls=NGINX_TLS.format(**certificate.files) if certificate else "",
                                    keepalive_timeout=keepalive_timeout))
     command = [find("nginx"), "-e", str(directory / "error.log"), "-p", str(directory), "-c",
                str(config)]
@@ -91,9 +99,16 @@ CADDY = """
 {{
     admin off
     auto_https off
+    servers {{
+        protocols h1
+        timeouts {{
+            idle {idle}
+        }}
+    }}
 }}
-http://:{port} {{
+{scheme}://:{port} {{
     bind 127.0.0.1
+    {tls}
     root * {root}
     encode gzip
     file_server
@@ -101,10 +116,19 @@ http://:{port} {{
 """
 
 
-def caddy(directory):
+CADDY_TLS = """tls {cert} {key}
+    header X-TLS "{{http.request.tls.resumed}} {{http.request.tls.version}} \
+{{http.request.tls.server_name}}"
+    header X-Remote {{http.request.remote}}"""
+
+
+def caddy(directory, idle="75s", certificate=None):
     address = sockets.free_address()
     config = directory / "Caddyfile"
-    config.write_text(CADDY.format(port=address.rpartition(":")[2], root=document_root(directory)))
+    config.write_text(CADDY.format(
+        port=address.rpartition(":")[2], root=document_root(directory), idle=idle,
+        scheme="https" if certificate else "http",
+        tls=CADDY_TLS.format(**certificate.files) if certificate else ""))
     command = [find("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
     home = {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory),
             "XDG_DATA_HOME": str(directory)}

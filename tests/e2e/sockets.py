@@ -3,6 +3,7 @@
 
 import os
 import socket
+import ssl
 import struct
 
 from waiting import PATIENCE
@@ -77,6 +78,26 @@ def listen(address="127.0.0.1:0", backlog=512):
     if family == socket.AF_UNIX:
         return sock, address
     return sock, "%s:%d" % sock.getsockname()[:2]
+
+
+def say_close(sock):
+    """Over TLS: send close_notify, and do not wait for the peer's."""
+    if not hasattr(sock, "unwrap") or sock.fileno() < 0:
+        return
+    timeout = sock.gettimeout()
+    sock.settimeout(0)
+    try:
+        sock.unwrap()
+    except ssl.SSLWantReadError:
+        pass  # it is sent; only the peer's is not here yet
+    except (OSError, ValueError):
+        pass  # the connection is gone
+    sock.settimeout(timeout)
+
+
+def shut(sock, how):
+    """TCP's shutdown. That of an SSLSocket would make a plain socket of it first."""
+    socket.socket.shutdown(sock, how)
 
 
 def close_with_reset(sock):

@@ -36,6 +36,15 @@ def one_upstream(*servers, service=None, upstream=None, **top):
     }
 
 
+def first_address(listeners):
+    """Where the first of them is; those that do not say are given a free port."""
+    for listener in listeners:
+        if isinstance(listener, dict):
+            listener.setdefault("address", sockets.free_address())
+    first = listeners[0]
+    return first["address"] if isinstance(first, dict) else first
+
+
 class NotReady(AssertionError):
     pass
 
@@ -74,7 +83,7 @@ class Weir:
         filled.setdefault("access_log", str(self.directory / "access.log"))
         for service in filled["services"]:
             service.setdefault("listen", [sockets.free_address()])
-        self.addresses = [service["listen"][0] for service in filled["services"]]
+        self.addresses = [first_address(service["listen"]) for service in filled["services"]]
         self.address = self.addresses[0]
         self.config_path = self.directory / "weir.yaml"
         self.config_path.write_text(yaml.safe_dump(filled, sort_keys=False))
