@@ -101,9 +101,9 @@ class Authority:
         """A certificate with which a client tells that it is `name`."""
         return self.issue(name, usage="clientAuth", **options)
 
-    def expired(self, *names):
+    def expired(self, *names, **options):
         now = datetime.datetime.now(datetime.timezone.utc)
-        return self.issue(*names, begins=now - 9 * DAY, ends=now - DAY)
+        return self.issue(*names, begins=now - 9 * DAY, ends=now - DAY, **options)
 
     def not_yet_valid(self, *names):
         now = datetime.datetime.now(datetime.timezone.utc)

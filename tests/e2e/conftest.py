@@ -142,6 +142,28 @@ def connect(weir):
 
 
 @pytest.fixture
+def connect_tls(connect, authority):
+    """Open a client over TLS: connect_tls(proxy, version="TLSv1.2", certificate=alice)."""
+    def make(server, version=None, certificate=None, protocols=(), **options):
+        context = tls.client_context(authority, version, certificate, protocols)
+        return connect(server, tls=context, **options)
+    return make
+
+
+@pytest.fixture
+def behind(weir, authority):
+    """weir in front of servers that speak TLS: behind(tls_origin, tls={"sni": "a.test"})."""
+    return lambda *servers, **options: weir(
+        tls.to_tls(authority, *(each.address for each in servers), **options))
+
+
+@pytest.fixture
+def edge(weir, origin, edge_certificate):
+    """weir with TLS towards clients, in front of the plain origin: edge(tls={...})."""
+    return lambda **options: weir(tls.from_tls(edge_certificate, origin.address, **options))
+
+
+@pytest.fixture
 def gated(origin):
     """An event; the origin answers /hold only when it is set."""
     go = threading.Event()

@@ -189,6 +189,7 @@ class Connection:
             raise
         except OSError as why:
             self.failure, self.ended = str(why), "refused"
+            sockets.drain(self.sock)
             raise
         self.resumed = self.sock.session_reused
         self.told_name = getattr(self.sock, "told_name", None)
@@ -230,9 +231,12 @@ class Connection:
     def say_close(self):
         sockets.say_close(self.sock)
 
+    def send_fin(self):
+        sockets.shut(self.sock, socket.SHUT_WR)
+
     def truncate(self):
         self.over = True
-        sockets.shut(self.sock, socket.SHUT_WR)
+        self.send_fin()
         self.finished.set()
         self.reader.rest()
         self.ended = self.reader.end

@@ -100,6 +100,14 @@ def shut(sock, how):
     socket.socket.shutdown(sock, how)
 
 
+def drain(sock):
+    """End and read on, past TLS: what is left unread would make a reset of the end, and an alert
+    before it might be lost."""
+    shut(sock, socket.SHUT_WR)
+    while socket.socket.recv(sock, 1 << 16):
+        pass
+
+
 def close_with_reset(sock):
     """Close so that the other side sees a reset, not an end."""
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

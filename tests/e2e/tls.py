@@ -12,6 +12,7 @@ from weir import one_upstream
 
 EDGE = "edge.test"      # what weir's certificates are for
 ORIGIN = "origin.test"  # what the origins' are for
+NUMBERS = {"TLSv1.2": 1.2, "TLSv1.3": 1.3}  # as configurations call the versions
 VERSIONS = {"TLSv1.2": ssl.TLSVersion.TLSv1_2, "TLSv1.3": ssl.TLSVersion.TLSv1_3}
 
 
@@ -70,11 +71,15 @@ def refusal(open_client):
         client = open_client()
         client.reader.fill()
     except ssl.SSLError as why:
-        return why.reason
+        return why.reason or str(why)
     raise AssertionError(f"no alert: {client.reader.end}")
 
 
 # --- Configurations ---
+
+
+def only(version):
+    return {"min_version": NUMBERS[version], "max_version": NUMBERS[version]}
 
 
 def upstream_tls(authority, **options):

@@ -36,13 +36,12 @@ def one_upstream(*servers, service=None, upstream=None, **top):
     }
 
 
-def first_address(listeners):
-    """Where the first of them is; those that do not say are given a free port."""
+def places(listeners):
+    """Where they listen; those that do not say are given a free port."""
     for listener in listeners:
         if isinstance(listener, dict):
             listener.setdefault("address", sockets.free_address())
-    first = listeners[0]
-    return first["address"] if isinstance(first, dict) else first
+    return [each["address"] if isinstance(each, dict) else each for each in listeners]
 
 
 class NotReady(AssertionError):
@@ -50,7 +49,8 @@ class NotReady(AssertionError):
 
 
 class Weir:
-    """A running weir. `address` is its first listener, `admin` its admin listener.
+    """A running weir. `address` is its first listener, `listeners` are those of each service,
+    `admin` is its admin listener.
 
     With a configuration, ports and files that it leaves open are filled in. Without one the
     arguments say it all; `ready` then tells an address that accepts once it runs. `io` and
@@ -83,7 +83,8 @@ class Weir:
         filled.setdefault("access_log", str(self.directory / "access.log"))
         for service in filled["services"]:
             service.setdefault("listen", [sockets.free_address()])
-        self.addresses = [first_address(service["listen"]) for service in filled["services"]]
+        self.listeners = [places(service["listen"]) for service in filled["services"]]
+        self.addresses = [listeners[0] for listeners in self.listeners]
         self.address = self.addresses[0]
         self.config_path = self.directory / "weir.yaml"
         self.config_path.write_text(yaml.safe_dump(filled, sort_keys=False))
