@@ -99,11 +99,26 @@ static struct weir_time connect_deadline(const struct serving *serving)
                          serving->upstream->options->limits.total_connection_timeout);
 }
 
+/* Where servers are told of the client, its connections are its own. */
+static enum weir_err make_clients_own(struct serving *serving)
+{
+    const struct exchange *exchange = serving->exchange;
+    if (serving->peer->options.preface == PREFACE_NONE || serving->peer->base)
+        return WEIR_OK;
+    struct peer *own = peer_new_for(serving->peer, &exchange->client, exchange->local);
+    if (!own)
+        return WEIR_E_NO_MEMORY;
+    set_peer(serving, own);
+    peer_unref(own);
+    return WEIR_OK;
+}
+
 /* One try on one server: WEIR_OK when a final response head is there. */
 WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connector_want want)
 {
     serving->attempts++;
     serving->connected = false;
+    TRY(make_clients_own(serving));
     TRY(connector_get(&serving->service->pool, serving->peer, want, connect_deadline(serving),
                       &serving->session));
     serving->connected = true;

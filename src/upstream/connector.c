@@ -61,7 +61,7 @@ WEIR_SUSPENDS static enum weir_err ask(struct wish *wish)
                          &told, &wish->conn));
         if (is_sound(wish))
             break;
-        if (wish->peer->drained) /* since it asked: nobody would tell it again */
+        if (peer_is_drained(wish->peer)) /* since it asked: nobody would tell it again */
             return WEIR_E_PEER_DRAINED;
     }
     wish->story.waited = told.result;
@@ -104,7 +104,7 @@ static void tell(struct wish *wish)
 
 WEIR_SUSPENDS static enum weir_err get(struct wish *wish, struct session **ret_session)
 {
-    if (wish->peer->drained)
+    if (peer_is_drained(wish->peer))
         return WEIR_E_PEER_DRAINED;
     if (wish->want != CONNECTOR_FRESH)
         wish->conn = pool_take(wish->pool, wish->key,

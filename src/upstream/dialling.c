@@ -58,7 +58,7 @@ static void deliver(struct dialling *self, const struct dial_story *story, struc
         conn->tls_took = story->tls;
     struct ask *ask = leave_ask(self);
     gate_dialled(gate_of(self->key), conn != NULL);
-    self->peer->held_until = (struct weir_time){0};
+    peer_base(self->peer)->held_until = (struct weir_time){0};
     if (!conn && ask)
         ask_fail(ask, WEIR_E_NO_MEMORY);
     else if (conn && ask && !ask_is_settled(ask))
@@ -167,7 +167,7 @@ enum weir_err dialling_start(struct pool *pool, struct pool_key *key, struct pee
 
 void dialling_hold_peer(struct dialling *dialling)
 {
-    struct peer *peer = dialling->peer;
+    struct peer *peer = peer_base(dialling->peer);
     peer->held_until = loop_deadline(dialling->pool->loop, peer->options.limits.fail_timeout);
 }
 

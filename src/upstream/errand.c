@@ -206,7 +206,7 @@ static void use_place(struct errand *errand)
     struct pool *pool = errand->from;
     enum close_reason reason = CLOSE_SHUTDOWN;
     free_errand(errand);
-    if (!pool->draining && !conn->peer->drained && idle_may_rest(conn, &reason) &&
+    if (!pool->draining && !peer_is_drained(conn->peer) && idle_may_rest(conn, &reason) &&
         idle_is_alive(conn, LOOK_SURELY, PLACE_RELEASE, &reason)) {
         pool_lay_to_rest(conn);
         return;

@@ -16,13 +16,19 @@ struct pool_key *key_find(const struct pool *pool, const struct key *key)
     return NULL;
 }
 
+/* The key of one client's peer is kept only as long as there is something under it. */
+static bool stays(const struct peer *peer)
+{
+    return !peer->drained && !peer->base;
+}
+
 static struct pool_key *key_add(struct pool *pool, const struct peer *peer)
 {
     struct pool_key *key = calloc(1, sizeof *key);
     if (!key)
         return NULL;
     key->key = peer->key;
-    key->unwanted = peer->drained;
+    key->unwanted = !stays(peer);
     list_init(&key->idle);
     list_init(&key->asks);
     key->census = commons_get(pool->commons, &peer->key, &peer->options.addr);
@@ -41,8 +47,8 @@ struct pool_key *pool_key_of(struct pool *pool, const struct peer *peer)
     struct pool_key *key = peer->known ? peer->known : key_find(pool, &peer->key);
     if (!key)
         key = key_add(pool, peer);
-    if (key && !peer->drained) {
-        key->unwanted = false;
+    if (key && !peer_is_drained(peer)) {
+        key->unwanted = key->unwanted && !stays(peer);
         key->upstream_number = peer->options.upstream_number;
     }
     return key;
@@ -82,11 +88,30 @@ void keys_forget_all(struct pool *pool)
     map_fini(&pool->keys);
 }
 
-static void close_idle_of(const struct peer *peer, struct pool_key *key)
+/* Ends what a key has for a peer that is drained. */
+static void drain_key(struct pool *pool, struct pool_key *key, const struct peer *peer)
 {
+    pool_key_hold(key);
+    key->unwanted = true;
     list_each (link, &key->idle) {
         struct conn *conn = container_of(link, struct conn, key_link);
-        if (conn->peer == peer)
+        if (peer_base(conn->peer) == peer)
+            pool_close(&conn, CLOSE_DRAINED, false);
+    }
+    list_each (link, &key->asks) {
+        struct ask *ask = container_of(link, struct ask, key_link);
+        if (peer_base(ask->peer) == peer)
+            ask_fail(ask, WEIR_E_PEER_DRAINED);
+    }
+    pool_key_let_go(pool, key);
+}
+
+/* Idle connections that are one client's each stand under as many keys. */
+static void drain_varieties(struct pool *pool, const struct peer *peer)
+{
+    list_each (link, &pool->conns) {
+        struct conn *conn = container_of(link, struct conn, all_link);
+        if (conn->peer->base == peer && conn->state == CONN_IDLE)
             pool_close(&conn, CLOSE_DRAINED, false);
     }
 }
@@ -116,17 +141,10 @@ void pool_drain_peer(struct pool *pool, struct peer *peer)
     peer_ref(peer);
     peer->drained = true;
     list_remove(&peer->sibling);
-    if (key) {
-        pool_key_hold(key);
-        key->unwanted = true;
-        close_idle_of(peer, key);
-        list_each (link, &key->asks) {
-            struct ask *ask = container_of(link, struct ask, key_link);
-            if (ask->peer == peer)
-                ask_fail(ask, WEIR_E_PEER_DRAINED);
-        }
-        pool_key_let_go(pool, key);
-    }
+    if (key)
+        drain_key(pool, key, peer);
+    if (peer->options.preface != PREFACE_NONE)
+        drain_varieties(pool, peer);
     forget_peer(pool, peer);
     peer_unref(peer);
 }

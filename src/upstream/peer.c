@@ -3,6 +3,8 @@
 
 #include "base/check.h"
 
+#include <stdlib.h>
+
 void peer_options_init(struct peer_options *options)
 {
     *options = (struct peer_options){
@@ -35,11 +37,37 @@ void peer_options_init(struct peer_options *options)
     };
 }
 
+static void free_variety(struct peer *peer)
+{
+    struct peer *base = peer->base;
+    free(peer);
+    peer_unref(base);
+}
+
 void peer_unref(struct peer *peer)
 {
     must(peer->references > 0);
-    if (--peer->references == 0 && peer->drained && peer->unused)
+    if (--peer->references > 0)
+        return;
+    if (peer->base)
+        free_variety(peer);
+    else if (peer->drained && peer->unused)
         peer->unused(peer);
+}
+
+struct peer *peer_new_for(struct peer *base, const struct addr *client,
+                          const struct addr *destination)
+{
+    struct peer_options options = base->options;
+    struct peer *peer = malloc(sizeof *peer);
+    must(!base->base);
+    if (!peer)
+        return NULL;
+    options.preface_source = *client;
+    options.preface_destination = *destination;
+    peer_init(peer, &options);
+    peer->base = peer_ref(base);
+    return peer_ref(peer);
 }
 
 void peer_init(struct peer *peer, const struct peer_options *options)

@@ -92,6 +92,7 @@ struct peer {
                             in the order in which they are tried; alone where there is no other */
     struct weir_time held_until; /* connecting failed: others are preferred before that */
     struct pool_key *known;      /* its key in its pool, which is held; NULL: it was not adopted */
+    struct peer *base;           /* of whom it is a variety for one client, see peer_new_for() */
     bool drained;
     unsigned references;
     void (*unused)(struct peer *peer); /* called when it is drained and the last reference goes; may
@@ -100,6 +101,24 @@ struct peer {
 
 /* Defaults of docs/configuration.md; the address is left empty. */
 void peer_options_init(struct peer_options *options);
+
+/*
+ * The same server for the connections of one client, which are told of it by a preface and are
+ * nobody else's. It has one reference, the caller's, and goes with the last. NULL: no memory.
+ */
+struct peer *peer_new_for(struct peer *base, const struct addr *client,
+                          const struct addr *destination);
+
+/* The peer that balancing knows. */
+static inline struct peer *peer_base(struct peer *peer)
+{
+    return peer->base ? peer->base : peer;
+}
+
+static inline bool peer_is_drained(const struct peer *peer)
+{
+    return peer->drained || (peer->base && peer->base->drained);
+}
 
 static inline struct peer *peer_ref(struct peer *peer)
 {

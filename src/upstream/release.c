@@ -43,7 +43,7 @@ static void add_pool_facts(const struct conn *conn, struct keep_facts *facts)
     facts->age = weir_time_between(conn->born, loop_now(pool->loop));
     facts->max_age = conn->max_age;
     facts->service_draining = pool->draining;
-    facts->peer_drained |= conn->peer->drained;
+    facts->peer_drained |= peer_is_drained(conn->peer);
     facts->idle_timeout = limits->idle_timeout;
     facts->pool_size = pool->commons->places.size;
 }
@@ -193,7 +193,7 @@ void pool_offer(struct conn **conn)
     struct pool *pool = offered->pool;
     enum close_reason reason;
     *conn = NULL;
-    if (pool->draining || offered->peer->drained) {
+    if (pool->draining || peer_is_drained(offered->peer)) {
         pool_close(&offered, pool->draining ? CLOSE_SHUTDOWN : CLOSE_DRAINED, false);
         return;
     }

@@ -91,6 +91,7 @@ HEAP_ALLOWED = {
     "src/downstream/listener.c": "a connection on its way to another worker, which frees it",
     "src/proxy/hash_ring.c": "a ring, at start and when servers come or go",
     "src/proxy/roster.c": "a list of servers, likewise",
+    "src/upstream/peer.c": "a peer that is one client's, where servers are told of clients",
     "src/proxy/servers.c": "a peer, when a server comes",
     "src/proxy/checks.c": "a check, when a server comes",
     "src/proxy/lookout.c": "a message to each worker, when servers come or go",
