@@ -45,14 +45,19 @@ static const char *absolute(struct building *building, const char *path)
     return whole;
 }
 
-static bool versions_fit(struct building *building, const struct yaml_node *tls,
-                         const struct tls_policy *policy)
+/* After a mistake, which is told, the default stands in for it: the rest can still be looked at. */
+static void look_at_policy(struct building *building, const struct yaml_node *tls, bool server,
+                           struct tls_policy *policy)
 {
-    if (policy->min_version <= policy->max_version)
-        return true;
-    report_error(building->report, position_of(tls, "min_version"),
-                 "min_version is newer than max_version");
-    return false;
+    struct tls_fault fault;
+    if (policy->min_version > policy->max_version)
+        report_error(building->report, position_of(tls, "min_version"),
+                     "min_version is newer than max_version");
+    else if (!tls_policy_check(policy, server, &fault))
+        tell(building, tls, &fault);
+    else
+        return;
+    tls_policy_init(policy);
 }
 
 /* --- Listeners ------------------------------------------------------------------------------- */
@@ -95,11 +100,15 @@ static bool clients_fit(struct building *building, const struct yaml_node *tls,
                         const struct tls_server_options *options)
 {
     bool asks = options->client_cert != CLIENT_CERT_NONE;
-    if (asks == (options->client_ca_file != NULL))
+    bool has_ca = options->client_ca_file != NULL;
+    if (asks && !has_ca)
+        report_error(building->report, position_of(tls, "client_cert"),
+                     "client_cert needs client_ca: who vouches for clients");
+    else if (!asks && has_ca && !yaml_find(tls, SLICE("client_cert")))
+        report_error(building->report, position_of(tls, "client_ca"),
+                     "client_ca does nothing without client_cert");
+    else
         return true;
-    report_error(building->report, position_of(tls, asks ? "client_cert" : "client_ca"),
-                 asks ? "client_cert needs client_ca: who vouches for clients"
-                      : "client_ca does nothing without client_cert");
     return false;
 }
 
@@ -123,7 +132,7 @@ void build_listener_tls(struct building *building, const struct yaml_node *node,
         return;
     const struct yaml_node *tls = entry->value;
     bool good = read_identities(building, tls, values);
-    good = versions_fit(building, tls, &values->tls.policy) && good;
+    look_at_policy(building, tls, true, &values->tls.policy);
     good = clients_fit(building, tls, &values->tls) && good;
     if (!good)
         return;
@@ -218,15 +227,15 @@ void build_upstream_tls(struct building *building, const struct yaml_node *node,
     struct tls_client_options *options = &values->tls;
     if (!has_tls(node, values, &tls))
         return;
-    bool good = versions_fit(building, tls, &options->policy);
+    look_at_policy(building, tls, false, &options->policy);
+    bool good = names_fit(building, tls, values);
     good = identity_fits(building, tls, options) && good;
-    good = names_fit(building, tls, values) && good;
     if (!options->trust_file)
         options->trust_file = building->ca_file;
     struct trust *trust = NULL;
     if (options->verify_cert)
         trust = read_trust(building, options->trust_file, position_of(tls, "ca"));
-    if (!good || (options->verify_cert && (!trust || !trust->store)))
+    if (!good)
         return;
     struct tls_fault fault;
     struct tls_client *client =

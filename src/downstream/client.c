@@ -206,6 +206,8 @@ void downstream_drain(struct downstream *downstream)
         struct client *client = container_of(link, struct client, link);
         if (!client->co)
             client_close(client, false);
+        else if (client->greeting)
+            co_cancel(client->co); /* it has asked for nothing yet */
     }
 }
 

@@ -21,7 +21,7 @@ struct client {
     struct h1_wire wire;
     struct h1_out out;
     uint64_t requests;
-    bool greeted;    /* what comes before the first request is over */
+    bool greeting, greeted; /* what comes before the first request is under way; has begun */
     bool responding; /* the final head of the present exchange was written */
 };
 

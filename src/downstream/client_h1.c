@@ -319,7 +319,7 @@ WEIR_SUSPENDS static enum client_next serve(struct exchange *exchange)
         return CLIENT_CLOSE;
     if (err == WEIR_E_RESET || err == WEIR_E_CANCELED || !exchange->request)
         return CLIENT_CUT;
-    exchange->error = err ? err : client->complaint;
+    exchange->error = client->complaint ? client->complaint : err;
     exchange->close = exchange->close || exchange->error;
     apply_limits(exchange);
     downstream->handler(downstream->owner, exchange);

@@ -55,12 +55,17 @@ WEIR_SUSPENDS static enum weir_err receive(struct client *client, struct weir_ti
     return fits ? WEIR_OK : WEIR_E_LIMIT;
 }
 
-/* The address that the preface tells is the client's from now on. */
+static bool is_ip(const struct addr *addr)
+{
+    return addr->len > 0 && !addr_is_local(addr);
+}
+
+/* An IP that the preface tells is the client's from now on. */
 static void believe(struct client *client, const struct preface *preface)
 {
-    if (preface->source.len > 0)
+    if (is_ip(&preface->source))
         client->from = preface->source;
-    if (preface->destination.len > 0)
+    if (is_ip(&preface->destination))
         client->to = preface->destination;
 }
 
@@ -124,10 +129,14 @@ WEIR_SUSPENDS static enum weir_err expect_tls(struct client *client, struct weir
     char first = *iobuf_slice(*buf).at;
     if (first == HANDSHAKE_RECORD)
         return start_tls(client, deadline, buf);
+    /* A method begins with a letter; what does not is not HTTP, and understands no answer. */
+    if (first < 'A' || first > 'Z') {
+        note(client, GREETING_FAILED);
+        return WEIR_E_REQUEST_MALFORMED;
+    }
     note(client, GREETING_PLAIN);
     client->complaint = WEIR_E_TLS_EXPECTED;
-    /* A method begins with a letter; what does not is not HTTP, and understands no answer. */
-    return first >= 'A' && first <= 'Z' ? WEIR_OK : WEIR_E_REQUEST_MALFORMED;
+    return WEIR_OK;
 }
 
 WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **buf)
@@ -152,8 +161,10 @@ WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **b
 enum client_next client_greet(struct client *client)
 {
     struct iobuf *buf = NULL;
-    client->greeted = true;
-    if (greet(client, &buf) != WEIR_OK) {
+    client->greeting = client->greeted = true;
+    enum weir_err err = greet(client, &buf);
+    client->greeting = false;
+    if (err) {
         iobuf_give(bufs_of(client), &buf);
         return CLIENT_CLOSE;
     }

@@ -88,6 +88,13 @@ struct ssl_ctx_st *tls_policy_apply(const struct tls_policy *policy, bool server
     return NULL;
 }
 
+bool tls_policy_check(const struct tls_policy *policy, bool server, struct tls_fault *ret_fault)
+{
+    SSL_CTX *context = tls_policy_apply(policy, server, "DEFAULT", ret_fault);
+    SSL_CTX_free(context);
+    return context;
+}
+
 /* --- Digests --------------------------------------------------------------------------------- */
 
 void tls_digest_of(const void *bytes, size_t len, struct tls_digest *ret_digest)

@@ -40,6 +40,9 @@ void tls_policy_init(struct tls_policy *policy);
 struct ssl_ctx_st *tls_policy_apply(const struct tls_policy *policy, bool server,
                                     const char *ciphers, struct tls_fault *ret_fault);
 
+/* Whether there can be such a context. False: the fault says why not. */
+bool tls_policy_check(const struct tls_policy *policy, bool server, struct tls_fault *ret_fault);
+
 /*
  * The certificate with its chain and its key, both PEM. The digest (may be NULL) is of both the
  * certificates and the public key.

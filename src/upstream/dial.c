@@ -7,6 +7,7 @@
 #include "upstream/tunnel.h"
 
 struct dial {
+    struct loop *loop;
     struct streams *streams;
     const struct peer *peer;
     struct weir_time began, deadline;
@@ -34,7 +35,7 @@ static enum weir_err check_address(const struct dial *self)
 WEIR_SUSPENDS static enum weir_err connect_socket(struct dial *self, const struct addr *source)
 {
     const struct peer_options *options = &self->peer->options;
-    struct weir_time limit = weir_time_after(self->began, options->limits.connection_timeout);
+    struct weir_time limit = loop_deadline(self->loop, options->limits.connection_timeout);
     struct dial_options how = {
         .source = *source,
         .keepalive_idle = options->tcp.keepalive_idle,
@@ -45,8 +46,8 @@ WEIR_SUSPENDS static enum weir_err connect_socket(struct dial *self, const struc
         .receive_buffer = options->tcp.receive_buffer,
         .fast_open = options->tcp.fast_open,
     };
-    return socket_stream_dial(&self->streams->sockets, first_hop(self->peer), &how,
-                              weir_time_min(limit, self->deadline), &self->stream);
+    return socket_stream_dial(&self->streams->sockets, first_hop(self->peer), &how, limit,
+                              &self->stream);
 }
 
 WEIR_SUSPENDS static enum weir_err send_preface(struct dial *self)
@@ -70,12 +71,12 @@ WEIR_SUSPENDS static enum weir_err start_tls(struct dial *self, struct tls_sessi
     const struct peer *peer = self->peer;
     char why[TLS_WHY_SIZE];
     struct iobuf *nothing = NULL;
-    struct weir_time began = loop_now(self->stream->loop);
+    struct weir_time began = loop_now(self->loop);
     struct ssl_st *ssl = tls_client_ssl(peer->options.tls, peer_tls_name(peer), sessions);
     self->story->has_tls = true;
     enum weir_err err = tls_open(&self->streams->tls, ssl, &self->stream, &nothing, self->deadline,
                                  why, &self->stream);
-    self->story->tls = weir_time_between(began, loop_now(self->streams->tls.turns.loop));
+    self->story->tls = weir_time_between(began, loop_now(self->loop));
     if (err && *why)
         warn(peer, "TLS", why);
     return err;
@@ -97,7 +98,7 @@ WEIR_SUSPENDS static enum weir_err make_stream(struct dial *self, const struct a
     }
     if (options->preface != PREFACE_NONE)
         TRY(send_preface(self));
-    self->story->connect = weir_time_between(self->began, loop_now(self->stream->loop));
+    self->story->connect = weir_time_between(self->began, loop_now(self->loop));
     return options->tls ? start_tls(self, sessions) : WEIR_OK;
 }
 
@@ -107,6 +108,7 @@ enum weir_err dial(struct streams *streams, const struct peer *peer, const struc
 {
     struct loop *loop = streams->tls.turns.loop;
     struct dial self = {
+        .loop = loop,
         .streams = streams,
         .peer = peer,
         .began = loop_now(loop),

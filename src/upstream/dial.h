@@ -18,8 +18,8 @@ struct dial_story {
 };
 
 /*
- * Connects from `source` (.len 0: the kernel's choice), the first step within the peer's
- * connection_timeout and all of them within its total_connection_timeout. The address at the other
+ * Connects from `source` (.len 0: the kernel's choice) within the peer's connection_timeout; what
+ * comes on top must be over when total_connection_timeout has passed. The address at the other
  * end is compared with the one that was meant, so that no connection is ever filed under a key that
  * is not its own. Sessions as in tls_client_ssl(). WEIR_E_CONNECT_TIMEOUT, _PROXY_REFUSED, errors
  * of tls_open(), and as sock_dial(). What failed after connecting is told in the log.

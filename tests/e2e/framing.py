@@ -53,6 +53,8 @@ def tls_end(why):
     """Which end a TLS socket's error is; an alert is none, and is raised again."""
     if why.reason == "UNEXPECTED_EOF_WHILE_READING":
         return "truncated"
+    if isinstance(why, ssl.SSLZeroReturnError):
+        return "fin"  # close_notify, when it was said from here too
     if isinstance(why, ssl.SSLEOFError):
         return "reset"  # before Python 3.12 there is no other word for one
     raise why

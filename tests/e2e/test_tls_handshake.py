@@ -120,7 +120,9 @@ def test_a_client_that_goes_within_the_handshake_is_let_go(edge):
     for close in (lambda sock: sock.close(), sockets.close_with_reset):
         sock = sockets.connect(proxy.address)
         sock.sendall(ClientHello().half())
+        proxy.wait_metric(1, "weir_downstream_connections")
         close(sock)
+        proxy.wait_metric(0, "weir_downstream_connections")
     proxy.wait_metric(2, COUNTER, result="failed")
     proxy.wait_metric(0, "weir_downstream_connections")
 

@@ -201,9 +201,11 @@ def test_bytes_behind_a_response_are_never_delivered(behind, tls_origins, connec
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
     origin.at[1, 1] = answer(head + POISON)
     origin.at[2, 1] = answer(head, pieces=[POISON])
-    client = connect(behind(origin))
-    for _ in range(2):
+    proxy = behind(origin)
+    client = connect(proxy)
+    for count in (1, 2):
         assert client.get().body == b"hello"
+        proxy.wait_metric(count, "weir_upstream_connections_closed_total")
     response = client.get()
     assert (response.connection, response.body) == (3, b"GET /\n")
 
