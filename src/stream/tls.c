@@ -210,8 +210,10 @@ static void on_below(struct stream *below, void *owner)
     struct tls_stream *self = owner;
     struct iobuf *found = NULL;
     must(below == self->stream.over);
-    if (!self->plain && tls_look(&self->stream, LOOK_TOLD, &found) == STREAM_QUIET)
+    if (!self->plain && tls_look(&self->stream, LOOK_TOLD, &found) == STREAM_QUIET) {
+        SSL_free_buffers(self->ssl); /* a ticket has used them */
         return;
+    }
     if (found)
         self->plain = found;
     self->watch(&self->stream, self->watch_owner);

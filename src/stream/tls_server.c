@@ -108,7 +108,10 @@ static bool set_mac(EVP_MAC_CTX *mac, struct ticket_key *key)
     return EVP_MAC_CTX_set_params(mac, params) == 1;
 }
 
-/* The answer that OpenSSL wants: -1 an error, 0 no ticket, 1 fine, 2 fine, and a new one is due. */
+/*
+ * The answer that OpenSSL wants: -1 an error, 0 no ticket, 1 fine, 2 fine, and a new one is due. In
+ * TLS 1.3, where a client should use each but once, it always is (RFC 8446 appendix C.4).
+ */
 static int seal_or_open(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CIPHER_CTX *cipher,
                         EVP_MAC_CTX *mac, int sealing)
 {
@@ -130,7 +133,7 @@ static int seal_or_open(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CI
     OPENSSL_cleanse(&key, sizeof key);
     if (!ready)
         return -1;
-    return stale ? 2 : 1;
+    return stale || (!sealing && SSL_version(ssl) == TLS1_3_VERSION) ? 2 : 1;
 }
 
 /* --- Contexts -------------------------------------------------------------------------------- */

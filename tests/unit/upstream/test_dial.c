@@ -16,10 +16,9 @@ static void aim(const struct addr *addr, struct weir_span connection_timeout)
     peer_init(&peer, &options);
 }
 
-WEIR_SUSPENDS static enum weir_err dial_now(int64_t deadline_ms, struct stream **ret_stream)
+WEIR_SUSPENDS static enum weir_err dial_now(struct stream **ret_stream)
 {
     struct dial_story story;
-    peer.options.limits.total_connection_timeout = weir_span_ms(deadline_ms);
     return dial(&stage.streams, &peer, &peer.options.source, NULL, &story, ret_stream);
 }
 
@@ -43,7 +42,7 @@ STAGE_TEST(a_tcp_server_is_reached)
     struct stream *stream = NULL;
     raw_listen(&listener);
     aim(&listener.addr, weir_span_s(5));
-    if (!CHECK_OK(dial_now(5000, &stream)))
+    if (!CHECK_OK(dial_now(&stream)))
         return;
     struct addr real;
     CHECK_OK(stream_peer(stream, &real));
@@ -68,7 +67,7 @@ STAGE_TEST(a_unix_server_is_reached)
     must(listen(listener.descriptor, 8) == 0);
     struct stream *stream = NULL;
     aim(&addr, weir_span_s(5));
-    if (CHECK_OK(dial_now(5000, &stream))) {
+    if (CHECK_OK(dial_now(&stream))) {
         int server = raw_accept(&listener);
         check_talks(stream, server);
         stream_close(&stream, false);
@@ -76,7 +75,7 @@ STAGE_TEST(a_unix_server_is_reached)
     }
     raw_close(listener.descriptor);
     unlink(addr.local.sun_path);
-    CHECK(dial_now(5000, &stream) != WEIR_OK);
+    CHECK(dial_now(&stream) != WEIR_OK);
     CHECK(!stream);
     rmdir(folder);
 }
@@ -87,7 +86,7 @@ STAGE_TEST(nobody_there_is_refused)
     struct addr addr = raw_refusing(&taken);
     struct stream *stream = NULL;
     aim(&addr, weir_span_s(5));
-    CHECK_ERR(WEIR_E_REFUSED, dial_now(5000, &stream));
+    CHECK_ERR(WEIR_E_REFUSED, dial_now(&stream));
     CHECK(!stream);
     raw_close(taken);
 }
@@ -100,7 +99,7 @@ STAGE_TEST(it_comes_from_the_source_that_is_asked_for)
     raw_listen(&listener);
     aim(&listener.addr, weir_span_s(5));
     CHECK_OK(addr_parse_ip(SLICE("127.0.0.2"), &peer.options.source));
-    if (!CHECK_OK(dial_now(5000, &stream)))
+    if (!CHECK_OK(dial_now(&stream)))
         return;
     int server = raw_accept(&listener);
     CHECK_EQ(0, getpeername(server, &from.any, &from.len));
@@ -118,7 +117,7 @@ STAGE_TEST(a_source_that_is_not_ours_fails)
     raw_listen(&listener);
     aim(&listener.addr, weir_span_s(5));
     CHECK_OK(addr_parse_ip(SLICE("192.0.2.1"), &peer.options.source));
-    CHECK(dial_now(5000, &stream) != WEIR_OK);
+    CHECK(dial_now(&stream) != WEIR_OK);
     CHECK(!stream);
     CHECK(raw_nobody_waits(&listener));
     raw_close(listener.descriptor);
@@ -159,21 +158,10 @@ STAGE_TEST(connection_timeout_ends_it)
     fill();
     aim(&full.listener.addr, weir_span_ms(20));
     struct weir_time began = loop_now(&stage.loop);
-    CHECK_ERR(WEIR_E_CONNECT_TIMEOUT, dial_now(8000, &stream));
+    CHECK_ERR(WEIR_E_CONNECT_TIMEOUT, dial_now(&stream));
     CHECK(!stream);
     struct weir_span took = weir_time_between(began, loop_now(&stage.loop));
     CHECK(took.ns >= weir_span_ms(20).ns && took.ns < weir_span_s(4).ns);
-    empty();
-}
-
-STAGE_TEST(the_callers_deadline_ends_it_too)
-{
-    struct stream *stream = NULL;
-    fill();
-    aim(&full.listener.addr, weir_span_s(8));
-    struct weir_time began = loop_now(&stage.loop);
-    CHECK_ERR(WEIR_E_CONNECT_TIMEOUT, dial_now(20, &stream));
-    CHECK(weir_time_between(began, loop_now(&stage.loop)).ns < weir_span_s(4).ns);
     empty();
 }
 
@@ -184,7 +172,7 @@ WEIR_SUSPENDS static void dial_until_canceled(void *unused)
 {
     struct stream *stream = NULL;
     (void)unused;
-    canceled_with = dial_now(8000, &stream);
+    canceled_with = dial_now(&stream);
     CHECK(!stream);
     canceled_over = true;
 }
