@@ -29,7 +29,6 @@ WEIR_SUSPENDS static enum weir_err wait_for_turn(struct tls_turns *turns)
     while (!err && is_spent(turns))
         err = co_yield ();
     turns->has_next = false;
-    wait_wake_one(&turns->waiting);
     return err;
 }
 
@@ -37,10 +36,10 @@ enum weir_err tls_turns_enter(struct tls_turns *turns, struct weir_time deadline
 {
     while (turns->has_next)
         TRY(wait_on(&turns->waiting, deadline));
-    if (is_spent(turns))
-        TRY(wait_for_turn(turns));
+    enum weir_err err = is_spent(turns) ? wait_for_turn(turns) : WEIR_OK;
+    wait_wake_one(&turns->waiting); /* who looks for himself whether anything is left */
     turns->began = turns->loop->ops->now(turns->loop->backend);
-    return WEIR_OK;
+    return err;
 }
 
 void tls_turns_leave(struct tls_turns *turns)
