@@ -15,6 +15,7 @@ enum {
     RECORD_BYTES = 16384, /* of plain text, RFC 8446 section 5.1 */
     SEND_RECORDS = 4,     /* that are made before they are sent */
     SEND_BUFS = 8,        /* that go down in one call */
+    TALK_RECORDS = 100,   /* of the protocol's own that may come between two that bear bytes */
     SMALL_BYTES = 4096,   /* slices below it are gathered, so that each is not a record */
 };
 
@@ -26,6 +27,8 @@ struct tls_stream {
     struct iobuf *plain;   /* what a watch has found and nobody has taken yet */
     enum stream_state end; /* STREAM_QUIET as long as there is none */
     enum weir_err failure; /* why it is STREAM_BROKEN */
+    enum stream_state cut; /* how the stream below was seen to end, which it may tell only once */
+    unsigned talk_records; /* since bytes came */
     bool sending;
     bool said_goodbye;
     stream_watch_fn *watch;
@@ -120,22 +123,33 @@ static void fail(struct tls_stream *self)
     self->failure = err == WEIR_E_TLS_ALERT && !SSL_is_server(self->ssl) ? err : WEIR_E_RESET;
 }
 
+static bool has_unread(const struct tls_stream *self)
+{
+    return self->bufs.in || SSL_pending(self->ssl) > 0;
+}
+
+/* OpenSSL answers "more" after each record of the protocol's own: who sends nothing else is cut
+ * off. */
+static bool is_too_talkative(struct tls_stream *self)
+{
+    return has_unread(self) && ++self->talk_records > TALK_RECORDS;
+}
+
 /* Fills the buffer from what has come. */
 static void read_into(struct tls_stream *self, struct iobuf *buf)
 {
-    while (buf->end < IOBUF_BYTES && (self->bufs.in || SSL_pending(self->ssl) > 0)) {
+    while (buf->end < IOBUF_BYTES && self->end == STREAM_QUIET && has_unread(self)) {
         size_t got = 0;
         ERR_clear_error();
         int result = SSL_read_ex(self->ssl, buf->bytes + buf->end, IOBUF_BYTES - buf->end, &got);
         int why = result == 1 ? SSL_ERROR_NONE : SSL_get_error(self->ssl, result);
         buf->end += (uint32_t)got;
         if (why == SSL_ERROR_NONE)
-            continue;
-        if (why == SSL_ERROR_ZERO_RETURN)
+            self->talk_records = 0;
+        else if (why == SSL_ERROR_ZERO_RETURN)
             self->end = STREAM_ENDED;
-        else if (why != SSL_ERROR_WANT_READ)
+        else if (why != SSL_ERROR_WANT_READ || is_too_talkative(self))
             fail(self);
-        return;
     }
 }
 
@@ -144,7 +158,7 @@ static enum stream_state decrypt(struct tls_stream *self, struct iobuf **ret_buf
 {
     struct iobuf *buf = self->plain;
     self->plain = NULL;
-    if (!buf && self->end == STREAM_QUIET && (self->bufs.in || SSL_pending(self->ssl) > 0)) {
+    if (!buf && self->end == STREAM_QUIET && has_unread(self)) {
         buf = iobuf_take(bufs_of(self));
         if (!buf) {
             self->end = STREAM_BROKEN;
@@ -179,6 +193,8 @@ WEIR_SUSPENDS static enum weir_err tls_recv(struct stream *stream, struct weir_t
         default:
             break;
         }
+        if (self->cut != STREAM_QUIET)
+            return WEIR_E_RESET;
         enum weir_err err = stream_recv(stream->over, deadline, &self->bufs.in);
         if (err)
             return err == WEIR_E_EOF ? WEIR_E_RESET : err;
@@ -190,9 +206,11 @@ static enum stream_state tls_look(struct stream *stream, enum look look, struct 
     struct tls_stream *self = of(stream);
     for (;;) {
         enum stream_state state = decrypt(self, ret_buf);
-        if (state != STREAM_QUIET)
-            return state;
+        if (state != STREAM_QUIET || self->cut != STREAM_QUIET)
+            return state != STREAM_QUIET ? state : self->cut;
         state = stream_look(stream->over, look, &self->bufs.in);
+        if (state == STREAM_ENDED || state == STREAM_BROKEN)
+            self->cut = state;
         if (state != STREAM_BYTES)
             return state;
     }
@@ -201,7 +219,8 @@ static enum stream_state tls_look(struct stream *stream, enum look look, struct 
 static bool tls_peer_ended(const struct stream *stream)
 {
     const struct tls_stream *self = container_of(stream, const struct tls_stream, stream);
-    return self->end != STREAM_QUIET || stream_peer_ended(stream->over);
+    return self->end != STREAM_QUIET || self->cut != STREAM_QUIET ||
+           stream_peer_ended(stream->over);
 }
 
 /* Only what is more than the protocol's own talk is worth a call. */
@@ -491,7 +510,7 @@ static struct tls_stream *new_stream(struct tls_streams *streams, SSL *ssl, stru
     self->stream = (struct stream){.ops = &tls_ops, .loop = loop, .over = *below};
     self->streams = streams;
     self->ssl = ssl;
-    self->end = STREAM_QUIET;
+    self->end = self->cut = STREAM_QUIET;
     self->bufs.bufs = &loop->bufs;
     *below = NULL;
     return self;

@@ -80,6 +80,8 @@ struct ssl_ctx_st *tls_policy_apply(const struct tls_policy *policy, bool server
     }
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    /* So that it does not go on and on within one call. */
+    SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     if (key_log >= 0)
         SSL_CTX_set_keylog_callback(context, log_key);
     if (apply(policy, ciphers, context, ret_fault))
