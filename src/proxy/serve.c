@@ -13,6 +13,7 @@
 #include "co/wait.h"
 #include "downstream/fail.h"
 #include "http/hop.h"
+#include "proxy/client_cert.h"
 #include "proxy/relay.h"
 #include "proxy/retry.h"
 #include "proxy/route.h"
@@ -344,6 +345,7 @@ static enum weir_err edit_request(struct serving *serving)
         return WEIR_E_NO_MEMORY;
     /* Of a body and a tunnel only one can be read from the client. */
     bool upgrade = asks_for_websocket(exchange->request) && !has_body(exchange);
+    TRY(client_cert_tell(exchange));
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
         .scheme = exchange->tls.version ? SLICE("https") : SLICE("http"),

@@ -565,7 +565,7 @@ WEIR_SUSPENDS static enum weir_err shake_hands(struct tls_stream *self, struct w
                                                char ret_why[static TLS_WHY_SIZE])
 {
     struct tls_turns *turns = &self->streams->turns;
-    bool sent_any;
+    bool sent_any = false;
     for (;;) {
         TRY(tls_turns_enter(turns, deadline));
         enum weir_err err = step(self, ret_why);
@@ -615,6 +615,7 @@ struct tls_facts tls_facts_of(const struct stream *stream)
     return (struct tls_facts){
         .version = SSL_get_version(ssl),
         .resumed = SSL_session_reused(ssl),
+        .certificate = SSL_get0_peer_certificate(ssl),
         .server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
     };
 }

@@ -25,6 +25,8 @@
 #include "stream/stream.h"
 #include "stream/tls_turns.h"
 
+struct x509_st;
+
 /* The memory of one worker's TLS streams. */
 struct tls_streams {
     struct slab slab;
@@ -37,6 +39,7 @@ enum { TLS_WHY_SIZE = 200 };
 struct tls_facts {
     const char *version; /* "TLSv1.3"; NULL: there is no TLS */
     bool resumed;
+    const struct x509_st *certificate; /* the other side's, where it has shown one; the stream's */
     const char *server_name; /* SNI, as a client sent it; NULL: none. Lives as long as the stream */
 };
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """TLS towards clients: versions, names, sessions, certificates of clients, ends."""
 
+import base64
 import signal
 import ssl
 import subprocess
@@ -209,6 +210,21 @@ def guarded(edge, authority):
 def test_a_good_client_certificate_is_taken(guarded, connect_tls, authority, version, kind):
     alice = authority.client("alice")
     assert connect_tls(guarded(kind), version, alice).get().status == 200
+
+
+@versions
+def test_the_origin_hears_of_the_clients_certificate(guarded, connect_tls, authority, origin,
+                                                     version):
+    """RFC 9440; and what clients say of themselves under that name is not passed on."""
+    alice = authority.client("alice")
+    proxy = guarded("optional")
+    claims = ("Client-Cert: :bWFsbG9yeQ==:", "Client-Cert-Chain: :bWFsbG9yeQ==:")
+    connect_tls(proxy, version, alice).get("/alice", *claims)
+    connect_tls(proxy, version).get("/nobody", *claims)
+    told, silent = origin.exchanges
+    shown = base64.b64decode(told.get("client-cert").strip(":"))
+    assert shown == tls.leaf(alice) and told.get("client-cert-chain") is None
+    assert silent.get("client-cert") is None and silent.get("client-cert-chain") is None
 
 
 @versions
