@@ -3,10 +3,10 @@
 #define TESTS_UNIT_HTTP_STAGE_H
 
 /*
- * A loop over epoll for one test, and a way to wait in it that ends: STAGE_TEST's body runs in a
- * coroutine, a plain TEST between stage_open() and stage_close() turns the loop itself, and
- * stage_breathe() does for both. When the stage closes nothing may be left open: the loop checks
- * it.
+ * A loop for one test, over epoll unless STAGE_EACH says otherwise, and a way to wait in it that
+ * ends: STAGE_TEST's body runs in a coroutine, a plain TEST between stage_open() and stage_close()
+ * turns the loop itself, and stage_breathe() does for both. When the stage closes nothing may be
+ * left open: the loop checks it.
  */
 
 #include "base/check.h"
@@ -15,6 +15,7 @@
 #include "stream/pair.h"
 #include "stream/streams.h"
 #include "tests/check.h"
+#include "tests/unit/io/kernels.h"
 
 enum { STAGE_PATIENCE_MS = 10000 };
 
@@ -27,10 +28,11 @@ struct stage {
 };
 
 static struct stage stage;
+static const struct backend_ops *stage_ops = &epoll_ops;
 
 static inline void stage_open(void)
 {
-    struct loop_options options = {.ops = &epoll_ops};
+    struct loop_options options = {.ops = stage_ops};
     /* A check that aborts must not take the words before it along. */
     setvbuf(stdout, NULL, _IOLBF, 0);
     must(loop_init(&stage.loop, &options) == WEIR_OK);
@@ -99,6 +101,18 @@ static inline void stage_play(WEIR_SUSPENDS void (*play)(void))
     {                                                                                              \
         stage_play(play_##test_name);                                                              \
     }                                                                                              \
+    WEIR_SUSPENDS static void play_##test_name(void)
+
+/* The same over each backend of a kernel. */
+#define STAGE_EACH(test_name)                                                                      \
+    WEIR_SUSPENDS static void play_##test_name(void);                                              \
+    static void over_##test_name(const struct backend_ops *ops)                                    \
+    {                                                                                              \
+        stage_ops = ops;                                                                           \
+        stage_play(play_##test_name);                                                              \
+        stage_ops = &epoll_ops;                                                                    \
+    }                                                                                              \
+    TEST_EACH_KERNEL(test_name, over_##test_name)                                                  \
     WEIR_SUSPENDS static void play_##test_name(void)
 
 static inline struct weir_time in_ms(int64_t ms)
