@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "io/addr.h"
+#include "stream/tls_error.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -50,13 +51,16 @@ static int verify(X509_STORE_CTX *store, void *argument)
     const SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     X509 *certificate = X509_STORE_CTX_get0_cert(store);
     const char *name = SSL_get_ex_data(ssl, name_index);
-    if (options->verify_cert && X509_verify_cert(store) != 1)
+    if (options->verify_cert && X509_verify_cert(store) != 1) {
+        tls_error_refuse(store);
         return 0;
+    }
     X509_STORE_CTX_set_error(store, X509_V_OK);
     if (!options->verify_hostname || is_named(certificate, name) ||
         (options->alternative_cn && is_named(certificate, options->alternative_cn)))
         return 1;
     X509_STORE_CTX_set_error(store, X509_V_ERR_HOSTNAME_MISMATCH);
+    tls_error_refuse(store);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "stream/tls_error.h"
 #include "stream/tls_names.h"
 
 #include <openssl/core_names.h>
@@ -138,6 +139,13 @@ static int seal_or_open(SSL *ssl, unsigned char *name, unsigned char *iv, EVP_CI
 
 /* --- Contexts -------------------------------------------------------------------------------- */
 
+static int note_verdict(int passes, X509_STORE_CTX *store)
+{
+    if (!passes)
+        tls_error_refuse(store);
+    return passes;
+}
+
 static bool ask_clients(SSL_CTX *context, const struct tls_server_options *options,
                         struct tls_digest *ret_digest, struct tls_fault *ret_fault)
 {
@@ -153,7 +161,7 @@ static bool ask_clients(SSL_CTX *context, const struct tls_server_options *optio
     SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(options->client_ca_file));
     bool required = options->client_cert == CLIENT_CERT_REQUIRED;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
-                       NULL);
+                       note_verdict);
     return true;
 }
 
