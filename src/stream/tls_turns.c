@@ -21,11 +21,22 @@ static bool is_spent(struct tls_turns *turns)
     return turns->spent.ns >= BUDGET.ns;
 }
 
+/*
+ * Behind those who were there before. Who is woken is the next one, and has_next stays true from
+ * one to the other, so that nobody comes between.
+ */
+WEIR_SUSPENDS static enum weir_err become_next(struct tls_turns *turns, struct weir_time deadline)
+{
+    if (turns->has_next)
+        return wait_on(&turns->waiting, deadline);
+    turns->has_next = true;
+    return WEIR_OK;
+}
+
 /* A coroutine that yields runs again in the next turn at the latest. */
 WEIR_SUSPENDS static enum weir_err wait_for_turn(struct tls_turns *turns)
 {
     enum weir_err err = WEIR_OK;
-    turns->has_next = true;
     while (!err && is_spent(turns))
         err = co_yield ();
     turns->has_next = false;

@@ -15,7 +15,7 @@
 struct tls_turns {
     struct loop *loop;
     struct wait_queue waiting; /* behind the one that is next */
-    bool has_next;             /* one of them waits for the next turn itself */
+    bool has_next;             /* somebody waits for the next turn itself, or was woken to */
     uint64_t turn;             /* the loop's turn that `spent` is of */
     struct weir_span spent;
     struct weir_time began; /* of the step that is being taken */
