@@ -48,6 +48,12 @@ static const char *reason_of(unsigned long code)
     return reason ? reason : "unknown error";
 }
 
+/* Reasons that all of the library has in common, such as "internal error", have larger numbers. */
+static bool is_alert(int reason)
+{
+    return reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX;
+}
+
 /* The subject that the certificate names, where it was kept. */
 static void tell_certificate(const struct ssl_st *ssl, long verdict, char *ret_why)
 {
@@ -72,7 +78,7 @@ enum weir_err tls_error(const struct ssl_st *ssl, char ret_why[static TLS_WHY_SI
         return WEIR_E_TLS_CERTIFICATE;
     }
     snprintf(ret_why, TLS_WHY_SIZE, "%s", code ? reason_of(code) : "the peer ended the connection");
-    if (is_ssl && reason >= SSL_AD_REASON_OFFSET)
+    if (is_ssl && is_alert(reason))
         return WEIR_E_TLS_ALERT;
     return reason == ERR_R_MALLOC_FAILURE ? WEIR_E_NO_MEMORY : WEIR_E_TLS_PROTOCOL;
 }
