@@ -49,6 +49,7 @@ static void forget_old(struct tickets *tickets, struct weir_time now)
 static bool rotate(struct tickets *tickets, struct weir_time now)
 {
     struct ticket_key fresh;
+    forget_old(tickets, now);
     if (!is_due(tickets, now))
         return true;
     if (!make_key(now, &fresh))
