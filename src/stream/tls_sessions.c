@@ -40,6 +40,14 @@ static bool is_usable(const SSL_SESSION *session)
     return SSL_SESSION_is_resumable(session) && age_s < SSL_SESSION_get_timeout(session);
 }
 
+/* Not the same: OpenSSL marks a session of TLS 1.3 as used up when its handshake is over. */
+static void keep_copy(struct tls_sessions *sessions, const SSL_SESSION *session)
+{
+    SSL_SESSION *copy = SSL_SESSION_dup(session);
+    if (copy)
+        sessions->kept[sessions->count++] = copy;
+}
+
 struct ssl_session_st *tls_sessions_take(struct tls_sessions *sessions)
 {
     SSL_SESSION *taken = NULL;
