@@ -6,7 +6,7 @@
  * What every backend must do, as tests that run over any of them: the kernel's sockets must pass
  * them, and so must the simulated ones, or what the simulator proves would mean nothing.
  *
- * The scenarios are in contract_bytes.h and contract_watch.h.
+ * The scenarios are in contract_bytes.h, contract_now.h and contract_watch.h.
  */
 
 #include "base/check.h"

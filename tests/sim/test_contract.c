@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What every backend must do: the kernel's sockets and the simulated ones, side by side. */
 #include "tests/sim/contract_bytes.h"
+#include "tests/sim/contract_now.h"
 #include "tests/sim/contract_watch.h"
 #include "tests/sim/sim.h"
 #include "tests/unit/io/kernels.h"
@@ -35,6 +36,10 @@ static const struct {
     SCENARIO(knows_the_other_address),
     SCENARIO(sending_to_one_that_closed_ends_in_a_reset),
     SCENARIO(serves_many_at_once),
+    SCENARIO(a_few_words_go_at_once),
+    SCENARIO(what_goes_at_once_is_told),
+    SCENARIO(nothing_goes_at_once_while_somebody_sends),
+    SCENARIO(nothing_goes_at_once_to_one_that_is_gone),
 };
 
 /* All scenarios, one after another, over the loop at the address. */

@@ -61,15 +61,17 @@ static struct certificate certs[CERT_COUNT] = {
     [CERT_SHOP] = {"shop.example.com", "DNS:Shop.Example.com,DNS:a.wild.example.com",
                    CERT_INTERMEDIATE, LASTS},
     [CERT_COMMON] = {"common.example.com", NULL, CERT_INTERMEDIATE, LASTS},
-    [CERT_EXPIRED] = {"expired", "DNS:www.example.com", CERT_INTERMEDIATE, NULL, -48, -24},
-    [CERT_EARLY] = {"early", "DNS:www.example.com", CERT_INTERMEDIATE, NULL, 24, 48},
+    [CERT_EXPIRED] = {"expired", "DNS:www.example.com", CERT_INTERMEDIATE, .from_hours = -48,
+                      .until_hours = -24},
+    [CERT_EARLY] = {"early", "DNS:www.example.com", CERT_INTERMEDIATE, .from_hours = 24,
+                    .until_hours = 48},
     [CERT_SELF] = {"self", "DNS:www.example.com", CERT_NOBODY, LASTS},
     [CERT_STRANGER] = {"stranger", "DNS:www.example.com", CERT_OTHER_CA, LASTS},
     [CERT_BARE] = {"bare", "DNS:www.example.com", CERT_INTERMEDIATE, LASTS, .lacks_chain = true},
-    [CERT_FOR_CLIENTS] = {"for clients", "DNS:www.example.com", CERT_INTERMEDIATE, "clientAuth", -1,
-                          24},
-    [CERT_CLIENT] = {"client", NULL, CERT_INTERMEDIATE, "clientAuth", -1, 24},
-    [CERT_OTHER_CLIENT] = {"other client", NULL, CERT_OTHER_CA, "clientAuth", -1, 24},
+    [CERT_FOR_CLIENTS] = {"for clients", "DNS:www.example.com", CERT_INTERMEDIATE, "clientAuth",
+                          LASTS},
+    [CERT_CLIENT] = {"client", NULL, CERT_INTERMEDIATE, "clientAuth", LASTS},
+    [CERT_OTHER_CLIENT] = {"other client", NULL, CERT_OTHER_CA, "clientAuth", LASTS},
 };
 
 static char certs_folder[] = "/tmp/weir-certificates-XXXXXX";
