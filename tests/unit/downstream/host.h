@@ -53,16 +53,21 @@ WEIR_SUSPENDS static inline void host_close(void)
     raw_close(host.listener.descriptor);
 }
 
-/* A client that is connected. */
-WEIR_SUSPENDS static inline int host_client(void)
+/* A client that is connected to a listener with these options, which outlive it. */
+WEIR_SUSPENDS static inline int host_client_to(const struct listener_options *listening)
 {
     int client = raw_dial(&host.listener.addr);
     int server = raw_accept(&host.listener);
     struct addr from = raw_addr_of(client);
     atomic_fetch_add(&host.downstream.load, 1);
-    static const struct listener_options plain;
-    downstream_open(&host.downstream, &plain, server, &from);
+    downstream_open(&host.downstream, listening, server, &from);
     return client;
+}
+
+WEIR_SUSPENDS static inline int host_client(void)
+{
+    static const struct listener_options plain;
+    return host_client_to(&plain);
 }
 
 /* The only client that there is. */
