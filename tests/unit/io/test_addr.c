@@ -125,4 +125,27 @@ TEST(no_address_and_no_path_print_too)
     CHECK_SLICE(slice_str(addr_print(&unnamed, text)), "unix:");
 }
 
+TEST(a_name_is_an_address_to_print_and_compare)
+{
+    struct addr name, same, other, ip, out;
+    char text[ADDR_TEXT_SIZE], host[ADDR_TEXT_SIZE];
+    memset(&name, 0x5a, sizeof name);
+    CHECK_OK(addr_of_name(SLICE("www.example.com"), 8443, &name));
+    CHECK_OK(addr_of_name(SLICE("www.example.com"), 8443, &same));
+    CHECK_OK(addr_of_name(SLICE("www.example.com"), 8444, &other));
+    CHECK_SLICE(slice_str(addr_print(&name, text)), "www.example.com:8443");
+    CHECK(addr_is_name(&name) && !addr_is_local(&name));
+    CHECK(addr_equal(&name, &same) && !addr_equal(&name, &other));
+    CHECK(addr_compare(&name, &same) == 0 && addr_compare(&name, &other) != 0);
+    CHECK_OK(addr_parse(SLICE("127.0.0.1:1"), &ip));
+    CHECK(!addr_is_name(&ip) && !addr_equal(&ip, &name));
+    CHECK(!addr_is_name(&(struct addr){0}));
+    CHECK_ERR(WEIR_E_ADDRESS, addr_of_name(SLICE(""), 1, &out));
+    /* What fits in a path with its NUL fits here. */
+    memset(host, 'a', sizeof host);
+    size_t longest = sizeof out.local.sun_path - sizeof ":65535";
+    CHECK_OK(addr_of_name((struct weir_slice){host, longest}, 65535, &out));
+    CHECK_ERR(WEIR_E_ADDRESS, addr_of_name((struct weir_slice){host, longest + 1}, 65535, &out));
+}
+
 CHECK_MAIN
