@@ -103,7 +103,7 @@ STAGE_TEST(a_preface_together_with_its_request)
 
 STAGE_TEST(no_preface_is_an_end_without_a_word)
 {
-    static const char *const bad[] = {GET, "PROXY NONSENSE\r\n" GET, "\x16\x03\x01\x02"};
+    static const char *const bad[] = {GET, "PROXY NONSENSE\r\n", "\x16\x03\x01\x02"};
     begin(true, false);
     for (unsigned i = 0; i < COUNT_OF(bad); i++) {
         int client = host_client_to(&listening);
