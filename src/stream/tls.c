@@ -5,6 +5,7 @@
 #include "base/slice.h"
 #include "stream/tls_bio.h"
 #include "stream/tls_error.h"
+#include "stream/tls_text.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -12,11 +13,9 @@
 #include <string.h>
 
 enum {
-    RECORD_BYTES = 16384, /* of plain text, RFC 8446 section 5.1 */
-    SEND_RECORDS = 4,     /* that are made before they are sent */
-    SEND_BUFS = 8,        /* that go down in one call */
-    TALK_RECORDS = 100,   /* of the protocol's own that may come between two that bear bytes */
-    SMALL_BYTES = 4096,   /* slices below it are gathered, so that each is not a record */
+    SEND_RECORDS = 4,   /* that are made before they are sent */
+    SEND_BUFS = 8,      /* that go down in one call */
+    TALK_RECORDS = 100, /* of the protocol's own that may come between two that bear bytes */
 };
 
 struct tls_stream {
@@ -250,64 +249,6 @@ static void tls_watch(struct stream *stream, stream_watch_fn *watch, void *owner
 
 /* --- Sending --------------------------------------------------------------------------------- */
 
-/* The slices of one send that are not encrypted yet. */
-struct source {
-    const struct weir_slice *slices;
-    unsigned count;
-    size_t used_bytes; /* of the first one */
-    struct iobuf *gathered;
-};
-
-static struct weir_slice next_slice(struct source *source)
-{
-    while (source->count > 0 && source->used_bytes == source->slices->len) {
-        source->slices++;
-        source->count--;
-        source->used_bytes = 0;
-    }
-    if (source->count == 0)
-        return slice_of(NULL, 0);
-    return slice_skip(*source->slices, source->used_bytes);
-}
-
-static struct weir_slice at_most(struct weir_slice slice, size_t bytes)
-{
-    return slice_of(slice.at, slice.len < bytes ? slice.len : bytes);
-}
-
-/* Copies slices together until a record is full. */
-static struct weir_slice gather(struct source *source)
-{
-    struct iobuf *to = source->gathered;
-    to->start = to->end = 0;
-    for (;;) {
-        struct weir_slice next = at_most(next_slice(source), RECORD_BYTES - to->end);
-        if (next.len == 0)
-            return iobuf_slice(to);
-        memcpy(to->bytes + to->end, next.at, next.len);
-        to->end += (uint32_t)next.len;
-        source->used_bytes += next.len;
-    }
-}
-
-/* The plain text of the next record; empty after the last one. */
-static enum weir_err next_record(struct tls_stream *self, struct source *source,
-                                 struct weir_slice *ret_text)
-{
-    struct weir_slice next = next_slice(source);
-    if (next.len >= SMALL_BYTES || source->count <= 1) {
-        *ret_text = at_most(next, RECORD_BYTES);
-        source->used_bytes += ret_text->len;
-        return WEIR_OK;
-    }
-    if (!source->gathered)
-        source->gathered = iobuf_take(bufs_of(self));
-    if (!source->gathered)
-        return WEIR_E_NO_MEMORY;
-    *ret_text = gather(source);
-    return WEIR_OK;
-}
-
 static enum weir_err write_record(struct tls_stream *self, struct weir_slice text)
 {
     size_t written = 0;
@@ -320,27 +261,27 @@ static enum weir_err write_record(struct tls_stream *self, struct weir_slice tex
 }
 
 /* Makes a few records of it; *ret_bytes of plain text. */
-static enum weir_err encrypt(struct tls_stream *self, struct source *source, size_t *ret_bytes)
+static enum weir_err encrypt(struct tls_stream *self, struct tls_text *text, size_t *ret_bytes)
 {
     *ret_bytes = 0;
     for (unsigned i = 0; i < SEND_RECORDS; i++) {
-        struct weir_slice text;
-        TRY(next_record(self, source, &text));
-        if (text.len == 0)
+        struct weir_slice record;
+        TRY(tls_text_next(text, bufs_of(self), &record));
+        if (record.len == 0)
             break;
-        TRY(write_record(self, text));
-        *ret_bytes += text.len;
+        TRY(write_record(self, record));
+        *ret_bytes += record.len;
     }
     return WEIR_OK;
 }
 
-WEIR_SUSPENDS static enum weir_err send_all(struct tls_stream *self, struct source *source,
+WEIR_SUSPENDS static enum weir_err send_all(struct tls_stream *self, struct tls_text *text,
                                             struct weir_time deadline, size_t *sent_bytes)
 {
     for (;;) {
         size_t bytes;
         bool sent_any = false;
-        enum weir_err err = encrypt(self, source, &bytes);
+        enum weir_err err = encrypt(self, text, &bytes);
         if (!err && bytes == 0)
             return WEIR_OK;
         if (!err)
@@ -356,15 +297,16 @@ WEIR_SUSPENDS static enum weir_err tls_send(struct stream *stream, const struct 
                                             size_t *ret_sent)
 {
     struct tls_stream *self = of(stream);
-    struct source source = {.slices = slices, .count = count};
+    struct tls_text text;
     size_t sent_bytes = 0;
     must(!self->sending);
     self->sending = true;
+    tls_text_init(&text, slices, count);
     enum weir_err err = self->end == STREAM_BROKEN || self->said_goodbye
                             ? WEIR_E_RESET
-                            : send_all(self, &source, deadline, &sent_bytes);
+                            : send_all(self, &text, deadline, &sent_bytes);
     self->sending = false;
-    iobuf_give(bufs_of(self), &source.gathered);
+    tls_text_fini(&text, bufs_of(self));
     if (ret_sent)
         *ret_sent = sent_bytes;
     return err;
@@ -373,11 +315,13 @@ WEIR_SUSPENDS static enum weir_err tls_send(struct stream *stream, const struct 
 static size_t tls_send_now(struct stream *stream, struct weir_slice bytes)
 {
     struct tls_stream *self = of(stream);
+    if (bytes.len > TLS_RECORD_BYTES)
+        bytes.len = TLS_RECORD_BYTES;
     if (self->sending || self->bufs.out || self->end == STREAM_BROKEN || self->said_goodbye ||
-        write_record(self, at_most(bytes, RECORD_BYTES)) != WEIR_OK)
+        write_record(self, bytes) != WEIR_OK)
         return 0;
     flush_now(self);
-    return at_most(bytes, RECORD_BYTES).len;
+    return bytes.len;
 }
 
 /* --- The end --------------------------------------------------------------------------------- */

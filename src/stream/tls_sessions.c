@@ -58,10 +58,7 @@ struct ssl_session_st *tls_sessions_take(struct tls_sessions *sessions)
             SSL_SESSION_free(taken);
             taken = NULL;
         } else if (sessions->count == 0) {
-            /* A copy is used, since OpenSSL marks what was used in TLS 1.3 as good for nothing. */
-            sessions->count++;
-            taken = SSL_SESSION_dup(taken);
-            break;
+            keep_copy(sessions, taken);
         }
     }
     pthread_mutex_unlock(&sessions->lock);

@@ -39,18 +39,18 @@ WEIR_SUSPENDS static enum weir_err wait_for_turn(struct tls_turns *turns)
     enum weir_err err = WEIR_OK;
     while (!err && is_spent(turns))
         err = co_yield ();
-    turns->has_next = false;
+    turns->has_next = wait_wake_one(&turns->waiting);
     return err;
 }
 
 enum weir_err tls_turns_enter(struct tls_turns *turns, struct weir_time deadline)
 {
-    while (turns->has_next)
-        TRY(wait_on(&turns->waiting, deadline));
-    enum weir_err err = is_spent(turns) ? wait_for_turn(turns) : WEIR_OK;
-    wait_wake_one(&turns->waiting); /* who looks for himself whether anything is left */
+    if (turns->has_next || is_spent(turns)) {
+        TRY(become_next(turns, deadline));
+        TRY(wait_for_turn(turns));
+    }
     turns->began = turns->loop->ops->now(turns->loop->backend);
-    return err;
+    return WEIR_OK;
 }
 
 void tls_turns_leave(struct tls_turns *turns)

@@ -102,9 +102,13 @@ def test_health_checks_speak_tls(behind, tls_origin):
 
 def test_one_connection_serves_all_workers(behind, tls_origin):
     proxy = behind(tls_origin, threads=4)
+    clients = []
     for _ in range(300):
-        client = Client(proxy)
-        assert client.get().status == 200
+        clients.append(Client(proxy))
+        assert clients[-1].get().status == 200
+        if len(clients) == 4:  # those that stay open send the next one to another worker
+            clients.pop(0).close()
+    for client in clients:
         client.close()
     assert len(tls_origin.connections) == 1 and handshakes(proxy) == {"full": 1}
     by = proxy.metrics().by("weir_upstream_requests_total", "connection")
