@@ -96,7 +96,7 @@ WEIR_SUSPENDS static void linger(struct client *client)
     struct loop *loop = client->downstream->loop;
     struct weir_time deadline = loop_deadline(loop, LINGER);
     struct iobuf *buf = NULL;
-    stream_shut(client->stream);
+    stream_shut(client->stream, deadline);
     /* Who sends without a pause is never waited for, and no deadline would end it. */
     while (weir_time_before(loop_now(loop), deadline) &&
            stream_recv(client->stream, deadline, &buf) == WEIR_OK)

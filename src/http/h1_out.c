@@ -173,6 +173,6 @@ enum weir_err h1_out_piece(struct h1_out *out, const struct http_piece *piece,
     if (piece->last && (out->body != BODY_LENGTH || out->left_bytes == 0))
         out->open = false;
     if (piece->last && out->body == BODY_TUNNEL)
-        stream_shut(out->stream);
+        stream_shut(out->stream, deadline);
     return WEIR_OK;
 }

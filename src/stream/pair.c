@@ -241,8 +241,9 @@ static void pair_watch(struct stream *stream, stream_watch_fn *watch, void *owne
     self->watch_owner = owner;
 }
 
-static void pair_shut(struct stream *stream)
+WEIR_SUSPENDS static void pair_shut(struct stream *stream, struct weir_time deadline)
 {
+    (void)deadline;
     struct pair_end *self = of(stream);
     self->shut = true;
     notify(self->other);

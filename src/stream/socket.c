@@ -69,8 +69,9 @@ static size_t socket_send_now(struct stream *stream, struct weir_slice bytes)
     return sock_send_now(&of(stream)->sock, bytes);
 }
 
-static void socket_shut(struct stream *stream)
+WEIR_SUSPENDS static void socket_shut(struct stream *stream, struct weir_time deadline)
 {
+    (void)deadline;
     sock_shut(&of(stream)->sock);
 }
 

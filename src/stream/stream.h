@@ -45,7 +45,7 @@ struct stream_ops {
     bool (*peer_ended)(const struct stream *stream);
     void (*watch)(struct stream *stream, stream_watch_fn *watch, void *owner);
     size_t (*send_now)(struct stream *stream, struct weir_slice bytes);
-    void (*shut)(struct stream *stream);
+    WEIR_SUSPENDS void (*shut)(struct stream *stream, struct weir_time deadline);
     WEIR_SUSPENDS void (*detach)(struct stream **stream, struct stream_parcel *ret_parcel);
     enum weir_err (*peer)(struct stream *stream, struct addr *ret_addr);
     void (*close)(struct stream **stream, bool reset);
@@ -116,10 +116,13 @@ static inline size_t stream_send_now(struct stream *stream, struct weir_slice by
     return stream->ops->send_now(stream, bytes);
 }
 
-/* Says that nothing more will be sent. */
-static inline void stream_shut(struct stream *stream)
+/*
+ * Says that nothing more will be sent, after all that was: until `deadline` it waits for room to
+ * say it.
+ */
+WEIR_SUSPENDS static inline void stream_shut(struct stream *stream, struct weir_time deadline)
 {
-    stream->ops->shut(stream);
+    stream->ops->shut(stream, deadline);
 }
 
 /*

@@ -337,10 +337,17 @@ static void say_goodbye(struct tls_stream *self)
     flush_now(self);
 }
 
-static void tls_shut(struct stream *stream)
+WEIR_SUSPENDS static void tls_shut(struct stream *stream, struct weir_time deadline)
 {
-    say_goodbye(of(stream));
-    stream_shut(stream->over);
+    struct tls_stream *self = of(stream);
+    bool sent_any = false;
+    say_goodbye(self);
+    if (self->bufs.out && !self->sending) {
+        self->sending = true;
+        (void)flush(self, deadline, &sent_any);
+        self->sending = false;
+    }
+    stream_shut(stream->over, deadline);
 }
 
 /* A session stays good when its connection ends, however it does (RFC 5246 section 7.2.1). */

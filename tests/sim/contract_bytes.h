@@ -46,7 +46,7 @@ static void upload(void *argument)
         CHECK(self->err || self->sent == at);
     }
     if (!self->err)
-        stream_shut(self->stream);
+        stream_shut(self->stream, WEIR_NEVER);
 }
 
 static void echoes_a_long_text(struct contract *self)
@@ -215,7 +215,7 @@ static void flood(struct contract *self, bool cancel)
     CHECK_OK(scope_join(&scope));
     CHECK_ERR(cancel ? WEIR_E_CANCELED : WEIR_E_TIMEOUT, up.err);
     CHECK(up.sent < self->flood_bytes);
-    stream_shut(stream);
+    stream_shut(stream, WEIR_NEVER);
     flooded.go = true;
     co_wake(flooded.co);
     CHECK(expect_soon(self, &flooded.done));

@@ -37,7 +37,7 @@ static void what_goes_at_once_is_told(struct contract *self)
     } while (count > 0 && sent < self->flood_bytes);
     CHECK(sent > 0 && sent < self->flood_bytes);
     CHECK_OK(co_sleep(weir_span_ms(20)));
-    stream_shut(stream);
+    stream_shut(stream, WEIR_NEVER);
     CHECK_EQ(0, stream_send_now(stream, SLICE("too late")));
     flooded.go = true;
     co_wake(flooded.co);

@@ -38,8 +38,9 @@ static enum weir_err recorder_send(struct stream *stream, const struct weir_slic
     return WEIR_OK;
 }
 
-static void recorder_shut(struct stream *stream)
+static void recorder_shut(struct stream *stream, struct weir_time deadline)
 {
+    (void)deadline;
     must(stream == &recorder.stream);
     recorder.shuts++;
 }

@@ -37,7 +37,7 @@ WEIR_SUSPENDS static void run_feeder(void *unused)
         (void)!co_yield ();
     }
     if (feeder.ends)
-        stream_shut(feeder.to);
+        stream_shut(feeder.to, WEIR_NEVER);
     feeder.over = true;
 }
 

@@ -99,7 +99,7 @@ static void half_close(struct drive *drive)
     struct iobuf *buf = NULL;
     CHECK_OK(stream_pair(&drive->loop, CAPACITY, &a, &b));
     CHECK_OK(send_text(a, "question"));
-    stream_shut(a);
+    stream_shut(a, WEIR_NEVER);
     CHECK_ERR(WEIR_E_RESET, send_text(a, "more"));
     recv_text(drive, b, "question");
     CHECK_ERR(WEIR_E_EOF, stream_recv(b, WEIR_NEVER, &buf));
@@ -243,7 +243,7 @@ static void watch_an_end(struct drive *drive)
     iobuf_give(&drive->loop.bufs, &buf);
 
     seen.called = false;
-    stream_shut(a);
+    stream_shut(a, WEIR_NEVER);
     CHECK(expect_soon(drive, &seen.called));
     CHECK_EQ(STREAM_ENDED, stream_look(b, LOOK_TOLD, &buf));
 
@@ -313,7 +313,7 @@ static void wake_a_receiver(struct drive *drive)
         if (i == 0)
             CHECK_OK(send_text(a, "x"));
         else if (i == 1)
-            stream_shut(a);
+            stream_shut(a, WEIR_NEVER);
         else if (i == 4)
             co_cancel(courier.co);
         else

@@ -90,8 +90,8 @@ WEIR_SUSPENDS static void shut_ours(struct halves *halves)
 {
     struct stream *ours = halves->ours.stream;
     CHECK_OK(say(ours, "that is all"));
-    stream_shut(ours);
-    stream_shut(ours); /* once is enough, and twice does no harm */
+    stream_shut(ours, WEIR_NEVER);
+    stream_shut(ours, WEIR_NEVER); /* once is enough, and twice does no harm */
     plain_hear(&halves->theirs, "that is all");
     CHECK_EQ(SSL_ERROR_ZERO_RETURN, plain_read(&halves->theirs, 0));
     CHECK_ERR(WEIR_E_RESET, say(ours, "more"));
@@ -227,7 +227,13 @@ STAGE_TEST(a_send_that_was_given_up_ends_in_no_order)
     tls_server_free(server);
 }
 
-/* A goodbye is said at once or not at all: here there is no room for it. */
+WEIR_SUSPENDS static void shut_server(void *argument)
+{
+    struct ends *ends = argument;
+    stream_shut(ends->server.stream, in_ms(5000));
+}
+
+/* At a close a goodbye is said at once or not at all: here there is no room for it. */
 STAGE_TEST(a_goodbye_without_room_is_not_said)
 {
     enum { RECORD_MORE_BYTES = 22, TEXT_BYTES = TINY_PAIR_BYTES - RECORD_MORE_BYTES };
@@ -247,6 +253,28 @@ STAGE_TEST(a_goodbye_without_room_is_not_said)
         }
         ends_close(&ends);
     }
+    tls_client_free(client);
+    tls_server_free(server);
+}
+
+/* Where somebody may wait for the room, it is said. */
+STAGE_TEST(a_goodbye_waits_for_room_at_a_shut)
+{
+    enum { RECORD_MORE_BYTES = 22, TEXT_BYTES = TINY_PAIR_BYTES - RECORD_MORE_BYTES };
+    static char text[TEXT_BYTES + 1];
+    struct tls_server *server = server_of(CERT_WWW);
+    struct tls_client *client = client_of_default();
+    struct ends ends;
+    memset(text, 'x', TEXT_BYTES);
+    if (ends_open(&ends, server, client, NULL, BELOW_TINY_PAIR)) {
+        talk_both_ways(&ends);
+        CHECK_OK(say(ends.server.stream, text));
+        must(co_spawn(&stage.loop.sched, NULL, "shut", shut_server, &ends, NULL) == WEIR_OK);
+        stage_turns();
+        hear(ends.client.stream, text);
+        CHECK_ERR(WEIR_E_EOF, hear_end(ends.client.stream));
+    }
+    ends_close(&ends);
     tls_client_free(client);
     tls_server_free(server);
 }

@@ -54,7 +54,7 @@ WEIR_SUSPENDS static void run_proxy(void *unused)
     if (proxy.resets)
         stream_close(&proxy.stream, true);
     else if (proxy.shuts)
-        stream_shut(proxy.stream);
+        stream_shut(proxy.stream, WEIR_NEVER);
 }
 
 WEIR_SUSPENDS static enum weir_err ask_with(const struct peer_proxy *how, const char *answer,
