@@ -28,6 +28,8 @@ static void client_close(struct client *client, bool reset)
     h1_wire_fini(&client->wire);
     h1_out_fini(&client->out);
     stream_close(&client->stream, reset);
+    if (client->told)
+        slab_free(&downstream->addr_slab, client->told);
     list_remove(&client->link);
     stat_sub(&downstream->open, 1);
     atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
@@ -160,12 +162,14 @@ void downstream_init(struct downstream *downstream, const struct downstream_opti
     };
     list_init(&downstream->clients);
     slab_init(&downstream->client_slab, "client", sizeof(struct client));
+    slab_init(&downstream->addr_slab, "address told by a preface", sizeof(struct addr));
 }
 
 void downstream_fini(struct downstream *downstream)
 {
     must(list_is_empty(&downstream->clients));
     slab_fini(&downstream->client_slab);
+    slab_fini(&downstream->addr_slab);
 }
 
 void downstream_open(struct downstream *downstream, const struct listener_options *options,
@@ -188,7 +192,6 @@ void downstream_open(struct downstream *downstream, const struct listener_option
     client->downstream = downstream;
     client->listening = options;
     client->from = *from;
-    client->to = options->addr;
     client->greeted = !client_must_greet(options);
     timer_init(&client->timer, on_timer);
     h1_wire_init(&client->wire, client->stream, WIRE_REQUESTS);

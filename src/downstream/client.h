@@ -14,7 +14,8 @@ struct client {
     struct list link;                         /* in downstream.clients */
     const struct listener_options *listening; /* it came to */
     struct stream *stream;
-    struct addr from, to;
+    struct addr from;
+    struct addr *told;       /* where it had connected to, if a preface says so; NULL */
     enum weir_err complaint; /* every request is answered with it */
     struct co *co;           /* NULL while parked */
     struct timer timer;      /* parked: its end; busy: the grace after the peer's end */
@@ -22,7 +23,7 @@ struct client {
     struct h1_out out;
     uint64_t requests;
     bool greeting, greeted; /* what comes before the first request is under way; has begun */
-    bool responding; /* the final head of the present exchange was written */
+    bool responding;        /* the final head of the present exchange was written */
 };
 
 /* What becomes of a connection after an exchange. */

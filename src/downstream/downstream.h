@@ -44,7 +44,7 @@ struct downstream {
     exchange_handler_fn *handler;
     void *owner;
     struct list clients;
-    struct slab client_slab;
+    struct slab client_slab, addr_slab;
     stat_count greetings[GREETING_COUNT];
     stat_count open;       /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */

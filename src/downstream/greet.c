@@ -65,8 +65,11 @@ static void believe(struct client *client, const struct preface *preface)
 {
     if (is_ip(&preface->source))
         client->from = preface->source;
-    if (is_ip(&preface->destination))
-        client->to = preface->destination;
+    if (!is_ip(&preface->destination))
+        return;
+    client->told = slab_alloc(&client->downstream->addr_slab);
+    if (client->told) /* else the listener's own will have to do */
+        *client->told = preface->destination;
 }
 
 WEIR_SUSPENDS static enum weir_err take_preface(struct client *client, struct weir_time deadline,
