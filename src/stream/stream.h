@@ -82,7 +82,7 @@ WEIR_SUSPENDS static inline enum weir_err stream_send(struct stream *stream,
 
 /*
  * What is there to read now, without waiting. *ret_buf (the caller's to give back) is set for
- * STREAM_BYTES only.
+ * STREAM_BYTES only; it may be empty, when bytes have come that cannot be shown yet.
  */
 static inline enum stream_state stream_look(struct stream *stream, enum look look,
                                             struct iobuf **ret_buf)

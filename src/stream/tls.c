@@ -14,8 +14,8 @@
 
 enum {
     SEND_RECORDS = 4,   /* that are made before they are sent */
-    SEND_BUFS = 8,      /* that go down in one call */
-    TALK_RECORDS = 100, /* of the protocol's own that may come between two that bear bytes */
+    TALK_BUFS = 2,      /* with its answers to it that may wait to be sent */
+    TALK_RECORDS = 256, /* of the protocol's own that may come between two that bear bytes */
 };
 
 struct tls_stream {
@@ -46,51 +46,29 @@ static struct iobufs *bufs_of(struct tls_stream *self)
 
 /* --- What OpenSSL has written ---------------------------------------------------------------- */
 
-static void drop_out(struct tls_stream *self, struct iobuf *first)
+/* A record is lost, or may be: what came behind it would mean nothing to the peer. */
+static void end_sending(struct tls_stream *self)
 {
-    while (first) {
-        struct iobuf *buf = first;
-        first = buf->next;
-        iobuf_give(bufs_of(self), &buf);
-    }
-}
-
-/* Takes the oldest buffers off the list, as slices. */
-static struct iobuf *take_out(struct tls_stream *self, struct weir_slice slices[static SEND_BUFS],
-                              unsigned *ret_count)
-{
-    struct tls_bufs *bufs = &self->bufs;
-    struct iobuf *first = bufs->out, *last = NULL;
-    unsigned count = 0;
-    for (struct iobuf *buf = first; buf && count < SEND_BUFS; buf = buf->next) {
-        slices[count++] = iobuf_slice(buf);
-        last = buf;
-    }
-    if (last) {
-        bufs->out = last->next;
-        last->next = NULL;
-        bufs->out_count -= count;
-        if (!bufs->out)
-            bufs->out_last = NULL;
-    }
-    *ret_count = count;
-    return first;
+    self->said_goodbye = true;
+    tls_bufs_drop_out(&self->bufs);
 }
 
 /* Sends all of it; *ret_sent_any: some of it may have got through. */
 WEIR_SUSPENDS static enum weir_err flush(struct tls_stream *self, struct weir_time deadline,
                                          bool *ret_sent_any)
 {
-    struct weir_slice slices[SEND_BUFS];
+    struct weir_slice slices[TLS_OUT_SLICES];
     enum weir_err err = WEIR_OK;
     while (self->bufs.out && !err) {
         unsigned count;
         size_t sent = 0;
-        struct iobuf *first = take_out(self, slices, &count);
+        struct iobuf *first = tls_bufs_take_out(&self->bufs, slices, &count);
         err = stream_send(self->stream.over, slices, count, deadline, &sent);
         *ret_sent_any |= sent > 0;
-        drop_out(self, first);
+        tls_bufs_give(&self->bufs, first);
     }
+    if (err)
+        end_sending(self);
     return err;
 }
 
@@ -103,11 +81,7 @@ static void flush_now(struct tls_stream *self)
         buf->start += (uint32_t)stream_send_now(self->stream.over, iobuf_slice(buf));
         if (buf->start < buf->end)
             return;
-        bufs->out = buf->next;
-        bufs->out_count--;
-        if (!bufs->out)
-            bufs->out_last = NULL;
-        iobuf_give(bufs_of(self), &buf);
+        tls_bufs_give(bufs, tls_bufs_pop_out(bufs));
     }
 }
 
@@ -127,11 +101,15 @@ static bool has_unread(const struct tls_stream *self)
     return self->bufs.in || SSL_pending(self->ssl) > 0;
 }
 
-/* OpenSSL answers "more" after each record of the protocol's own: who sends nothing else is cut
- * off. */
+/*
+ * OpenSSL wants more after each record of the protocol's own. Who sends nothing else is cut off,
+ * and so is who asks for answers and takes none.
+ */
 static bool is_too_talkative(struct tls_stream *self)
 {
-    return has_unread(self) && ++self->talk_records > TALK_RECORDS;
+    if (has_unread(self) || !tls_bufs_in_record(&self->bufs))
+        self->talk_records++;
+    return self->talk_records > TALK_RECORDS || self->bufs.out_count > TALK_BUFS;
 }
 
 /* Fills the buffer from what has come. */
@@ -200,19 +178,31 @@ WEIR_SUSPENDS static enum weir_err tls_recv(struct stream *stream, struct weir_t
     }
 }
 
-static enum stream_state tls_look(struct stream *stream, enum look look, struct iobuf **ret_buf)
+static enum stream_state look_through(struct tls_stream *self, enum look look,
+                                      struct iobuf **ret_buf)
 {
-    struct tls_stream *self = of(stream);
     for (;;) {
         enum stream_state state = decrypt(self, ret_buf);
         if (state != STREAM_QUIET || self->cut != STREAM_QUIET)
             return state != STREAM_QUIET ? state : self->cut;
-        state = stream_look(stream->over, look, &self->bufs.in);
+        state = stream_look(self->stream.over, look, &self->bufs.in);
         if (state == STREAM_ENDED || state == STREAM_BROKEN)
             self->cut = state;
         if (state != STREAM_BYTES)
             return state;
     }
+}
+
+/* A part of a record may be a part of bytes: that is not quiet, though there are none to show yet.
+ */
+static enum stream_state tls_look(struct stream *stream, enum look look, struct iobuf **ret_buf)
+{
+    struct tls_stream *self = of(stream);
+    enum stream_state state = look_through(self, look, ret_buf);
+    if (state != STREAM_QUIET || !tls_bufs_in_record(&self->bufs))
+        return state;
+    *ret_buf = iobuf_take(bufs_of(self));
+    return *ret_buf ? STREAM_BYTES : STREAM_BROKEN;
 }
 
 static bool tls_peer_ended(const struct stream *stream)
@@ -228,7 +218,7 @@ static void on_below(struct stream *below, void *owner)
     struct tls_stream *self = owner;
     struct iobuf *found = NULL;
     must(below == self->stream.over);
-    if (!self->plain && tls_look(&self->stream, LOOK_TOLD, &found) == STREAM_QUIET) {
+    if (!self->plain && look_through(self, LOOK_TOLD, &found) == STREAM_QUIET) {
         SSL_free_buffers(self->ssl); /* a ticket has used them */
         return;
     }
@@ -257,7 +247,7 @@ static enum weir_err write_record(struct tls_stream *self, struct weir_slice tex
     if (result == 1 && written == text.len)
         return WEIR_OK;
     fail(self);
-    return self->failure;
+    return WEIR_E_RESET;
 }
 
 /* Makes a few records of it; *ret_bytes of plain text. */
@@ -408,7 +398,8 @@ static void judge(struct tls_stream *self, struct detached *came)
     came->received = found;
     if (came->end == IO_NOTHING && state == STREAM_ENDED)
         came->end = IO_EOF;
-    else if (came->end == IO_NOTHING && (state == STREAM_BROKEN || self->bufs.out))
+    else if (came->end == IO_NOTHING &&
+             (state == STREAM_BROKEN || self->bufs.out || tls_bufs_in_record(&self->bufs)))
         came->end = IO_RESET;
 }
 
@@ -502,14 +493,19 @@ static enum weir_err step(struct tls_stream *self, char ret_why[static TLS_WHY_S
     return tls_error(self->ssl, ret_why);
 }
 
+static enum weir_err ended_early(char ret_why[static TLS_WHY_SIZE])
+{
+    snprintf(ret_why, TLS_WHY_SIZE, "the peer ended the connection in the middle of the handshake");
+    return WEIR_E_TLS_PROTOCOL;
+}
+
 WEIR_SUSPENDS static enum weir_err receive_more(struct tls_stream *self, struct weir_time deadline,
                                                 char ret_why[static TLS_WHY_SIZE])
 {
     enum weir_err err = stream_recv(self->stream.over, deadline, &self->bufs.in);
     if (err != WEIR_E_EOF && err != WEIR_E_RESET)
         return err;
-    snprintf(ret_why, TLS_WHY_SIZE, "the peer ended the connection in the middle of the handshake");
-    return WEIR_E_TLS_PROTOCOL;
+    return ended_early(ret_why);
 }
 
 WEIR_SUSPENDS static enum weir_err shake_hands(struct tls_stream *self, struct weir_time deadline,
@@ -527,7 +523,7 @@ WEIR_SUSPENDS static enum weir_err shake_hands(struct tls_stream *self, struct w
         }
         enum weir_err flushed = flush(self, deadline, &sent_any);
         if (flushed || !err)
-            return flushed == WEIR_E_RESET ? WEIR_E_TLS_PROTOCOL : flushed;
+            return flushed == WEIR_E_RESET ? ended_early(ret_why) : flushed;
         if (!self->bufs.in)
             TRY(receive_more(self, deadline, ret_why));
     }

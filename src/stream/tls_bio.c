@@ -11,6 +11,28 @@
 static BIO_METHOD *method;
 static pthread_once_t method_once = PTHREAD_ONCE_INIT;
 
+/* Where records begin and end in what was read (RFC 8446 section 5.1). */
+static void follow_records(struct tls_bufs *self, const char *bytes, size_t len)
+{
+    while (len > 0) {
+        size_t used = len;
+        if (self->body_left > 0) {
+            if (used > self->body_left)
+                used = self->body_left;
+            self->body_left -= used;
+        } else {
+            used = 1;
+            self->header[self->header_bytes++] = (unsigned char)*bytes;
+        }
+        if (self->header_bytes == TLS_HEADER_BYTES) {
+            self->body_left = (size_t)self->header[3] << 8 | self->header[4];
+            self->header_bytes = 0;
+        }
+        bytes += used;
+        len -= used;
+    }
+}
+
 static int bio_read(BIO *bio, char *to, int len)
 {
     struct tls_bufs *self = BIO_get_data(bio);
@@ -24,6 +46,7 @@ static int bio_read(BIO *bio, char *to, int len)
     if (bytes > (size_t)len)
         bytes = (size_t)len;
     memcpy(to, in->bytes + in->start, bytes);
+    follow_records(self, to, bytes);
     in->start += (uint32_t)bytes;
     if (in->start == in->end)
         iobuf_give(self->bufs, &self->in);
@@ -97,14 +120,53 @@ void tls_bufs_rejoin(struct tls_bufs *bufs, struct ssl_st *ssl)
     BIO_set_data(SSL_get_rbio(ssl), bufs);
 }
 
+struct iobuf *tls_bufs_pop_out(struct tls_bufs *bufs)
+{
+    struct iobuf *oldest = bufs->out;
+    must(oldest);
+    bufs->out = oldest->next;
+    oldest->next = NULL;
+    bufs->out_count--;
+    if (!bufs->out)
+        bufs->out_last = NULL;
+    return oldest;
+}
+
+struct iobuf *tls_bufs_take_out(struct tls_bufs *bufs,
+                                struct weir_slice ret_slices[static TLS_OUT_SLICES],
+                                unsigned *ret_count)
+{
+    struct iobuf *first = bufs->out, *last = NULL;
+    unsigned count = 0;
+    while (bufs->out && count < TLS_OUT_SLICES) {
+        struct iobuf *buf = tls_bufs_pop_out(bufs);
+        if (last)
+            last->next = buf;
+        last = buf;
+        ret_slices[count++] = iobuf_slice(buf);
+    }
+    *ret_count = count;
+    return first;
+}
+
+void tls_bufs_give(struct tls_bufs *bufs, struct iobuf *first)
+{
+    while (first) {
+        struct iobuf *buf = first;
+        first = buf->next;
+        iobuf_give(bufs->bufs, &buf);
+    }
+}
+
+void tls_bufs_drop_out(struct tls_bufs *bufs)
+{
+    tls_bufs_give(bufs, bufs->out);
+    bufs->out = bufs->out_last = NULL;
+    bufs->out_count = 0;
+}
+
 void tls_bufs_clear(struct tls_bufs *bufs)
 {
     iobuf_give(bufs->bufs, &bufs->in);
-    while (bufs->out) {
-        struct iobuf *buf = bufs->out;
-        bufs->out = buf->next;
-        iobuf_give(bufs->bufs, &buf);
-    }
-    bufs->out_last = NULL;
-    bufs->out_count = 0;
+    tls_bufs_drop_out(bufs);
 }
