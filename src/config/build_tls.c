@@ -6,6 +6,7 @@
 
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -35,13 +36,14 @@ static void tell(struct building *building, const struct yaml_node *mapping,
 /* The files are read again after weir has gone to its working directory. */
 static const char *absolute(struct building *building, const char *path)
 {
-    char here[512];
-    if (!path || *path == '/' || !getcwd(here, sizeof here))
+    char *here = path && *path != '/' ? getcwd(NULL, 0) : NULL;
+    if (!here)
         return path;
     size_t bytes = strlen(here) + strlen(path) + 2;
     char *whole = memory_alloc(building->memory, bytes);
     if (whole)
         snprintf(whole, bytes, "%s/%s", here, path);
+    free(here);
     return whole;
 }
 
@@ -50,6 +52,9 @@ static void look_at_policy(struct building *building, const struct yaml_node *tl
                            struct tls_policy *policy)
 {
     struct tls_fault fault;
+    if (policy->min_version == TLS_VERSION_1_3 && policy->ciphers)
+        report_warning(building->report, position_of(tls, "ciphers"),
+                       "ciphers, which are those of TLS 1.2, do nothing with min_version: 1.3");
     if (policy->min_version > policy->max_version)
         report_error(building->report, position_of(tls, "min_version"),
                      "min_version is newer than max_version");
@@ -220,6 +225,18 @@ static bool has_tls(const struct yaml_node *node, const struct upstream_values *
     return values->options.server_count > 0 && values->options.servers[0].is_https;
 }
 
+/* What was written and does nothing. */
+static void warn_of_idle_keys(struct building *building, const struct yaml_node *tls,
+                              const struct tls_client_options *options)
+{
+    if (!options->verify_cert && options->trust_file)
+        report_warning(building->report, position_of(tls, "ca"),
+                       "ca does nothing with verify_cert: false");
+    if (!options->verify_hostname && options->alternative_cn)
+        report_warning(building->report, position_of(tls, "alternative_cn"),
+                       "alternative_cn does nothing with verify_hostname: false");
+}
+
 void build_upstream_tls(struct building *building, const struct yaml_node *node,
                         struct upstream_values *values)
 {
@@ -230,6 +247,7 @@ void build_upstream_tls(struct building *building, const struct yaml_node *node,
     look_at_policy(building, tls, false, &options->policy);
     bool good = names_fit(building, tls, values);
     good = identity_fits(building, tls, options) && good;
+    warn_of_idle_keys(building, tls, options);
     if (!options->trust_file)
         options->trust_file = building->ca_file;
     struct trust *trust = NULL;

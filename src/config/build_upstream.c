@@ -134,6 +134,9 @@ static void leave_names_to_proxy(struct building *building, const struct yaml_no
 {
     for (unsigned i = 0; i < options->server_count; i++) {
         struct server_options *server = &options->servers[i];
+        if (addr_is_local(&server->addr))
+            report_error(building->report, node->position,
+                         "the server '%s' cannot be reached through a proxy", server->text);
         if (!server->host)
             continue;
         if (addr_of_name(slice_str(server->host), server->port, &server->addr) != WEIR_OK)
@@ -158,6 +161,9 @@ static void build_proxy(struct building *building, const struct yaml_node *node,
     if (!proxy || !fields)
         return;
     *proxy = values->proxy;
+    if (proxy->addr.len > 0 && !addr_is_local(&proxy->addr) && addr_port(&proxy->addr) == 0)
+        report_error(building->report, yaml_find(entry->value, SLICE("address"))->value->position,
+                     "a port is a number from 1 to 65535");
     proxy->fields = fields;
     for (const struct yaml_entry *at = map ? map->entries : NULL; at; at = at->next)
         read_proxy_field(building, at, &fields[proxy->field_count++]);

@@ -191,6 +191,7 @@ void downstream_open(struct downstream *downstream, const struct listener_option
     client->magic = CLIENT_MAGIC;
     client->downstream = downstream;
     client->listening = options;
+    client->number = ++downstream->client_count << 8 | (loop->worker & 0xff);
     client->from = *from;
     client->greeted = !client_must_greet(options);
     timer_init(&client->timer, on_timer);
@@ -209,7 +210,7 @@ void downstream_drain(struct downstream *downstream)
         struct client *client = container_of(link, struct client, link);
         if (!client->co)
             client_close(client, false);
-        else if (client->greeting)
+        else if (client->greeting || !client->greeted)
             co_cancel(client->co); /* it has asked for nothing yet */
     }
 }

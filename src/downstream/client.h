@@ -14,6 +14,7 @@ struct client {
     struct list link;                         /* in downstream.clients */
     const struct listener_options *listening; /* it came to */
     struct stream *stream;
+    uint64_t number; /* never used again in this process */
     struct addr from;
     struct addr *told;       /* where it had connected to, if a preface says so; NULL */
     enum weir_err complaint; /* every request is answered with it */

@@ -334,6 +334,7 @@ enum client_next client_serve_h1(struct client *client)
         .exchange = {.ops = &h1_ops,
                      .loop = loop,
                      .client = client->from,
+                     .client_number = client->number,
                      .local = client->told ? client->told : &client->listening->addr,
                      .tls = tls_facts_of(client->stream),
                      .began = loop_now(loop)},

@@ -49,6 +49,7 @@ struct downstream {
     stat_count open;       /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
     bool draining;
+    uint64_t client_count; /* so far */
     int64_t date_s; /* the second that `date` tells */
     char date[CLOCK_HTTP_DATE_SIZE];
 };

@@ -39,6 +39,7 @@ struct exchange {
     struct http_request *request;
     struct http_framing framing; /* of the request */
     struct addr client;
+    uint64_t client_number;   /* of the client's connection, in this process */
     const struct addr *local; /* where the client has connected to */
     struct tls_facts tls;     /* of the client's connection */
     struct weir_time began;

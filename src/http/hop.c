@@ -7,10 +7,10 @@ enum { NUMBER_TEXT_MAX = 20 };
 #define BIT(NAME) (UINT64_C(1) << FIELD_##NAME)
 
 /* What Connection cannot take out by naming it. TE and Upgrade have rules of their own. */
-static const uint64_t not_by_name = BIT(HOST) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) |
-                                    BIT(VIA) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) |
-                                    BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PROTO) | BIT(TE) |
-                                    BIT(UPGRADE) | BIT(CONNECTION);
+static const uint64_t not_by_name =
+    BIT(HOST) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(VIA) | BIT(FORWARDED) |
+    BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PROTO) | BIT(TE) | BIT(UPGRADE) |
+    BIT(CONNECTION) | BIT(CLIENT_CERT) | BIT(CLIENT_CERT_CHAIN);
 
 static void remove_named(struct fields *fields, struct weir_slice name)
 {
@@ -222,7 +222,8 @@ static const uint64_t not_in_trailers =
     BIT(UPGRADE) | BIT(HTTP2_SETTINGS) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(HOST) |
     BIT(EXPECT) | BIT(CONTENT_TYPE) | BIT(DATE) | BIT(VIA) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) |
     BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PROTO) | BIT(PROXY_AUTHENTICATE) |
-    BIT(PROXY_AUTHORIZATION) | BIT(WWW_AUTHENTICATE) | BIT(IDEMPOTENCY_KEY);
+    BIT(PROXY_AUTHORIZATION) | BIT(WWW_AUTHENTICATE) | BIT(IDEMPOTENCY_KEY) | BIT(CLIENT_CERT) |
+    BIT(CLIENT_CERT_CHAIN);
 
 static const struct weir_slice names_not_in_trailers[] = {
     {"age", 3},

@@ -25,10 +25,10 @@ static enum weir_err encode(const X509 *certificate, struct arena *arena,
     return WEIR_OK;
 }
 
-enum weir_err client_cert_tell(struct exchange *exchange)
+enum weir_err client_cert_tell(struct exchange *exchange, bool service_asks)
 {
     struct weir_slice text;
-    if (!exchange->tls.version)
+    if (!exchange->tls.version && !service_asks)
         return WEIR_OK;
     fields_remove(&exchange->request->fields, FIELD_CLIENT_CERT);
     fields_remove(&exchange->request->fields, FIELD_CLIENT_CERT_CHAIN);

@@ -106,7 +106,8 @@ static enum weir_err make_clients_own(struct serving *serving)
     const struct exchange *exchange = serving->exchange;
     if (serving->peer->options.preface == PREFACE_NONE || serving->peer->base)
         return WEIR_OK;
-    struct peer *own = peer_new_for(serving->peer, &exchange->client, exchange->local);
+    struct peer *own =
+        peer_new_for(serving->peer, &exchange->client, exchange->local, exchange->client_number);
     if (!own)
         return WEIR_E_NO_MEMORY;
     set_peer(serving, own);
@@ -173,7 +174,9 @@ static unsigned min_of(unsigned a, unsigned b)
 static unsigned others(const struct serving *serving, enum weir_err err)
 {
     const struct balance *balance = &serving->upstream->balance;
-    unsigned count = err == WEIR_E_QUEUE_FULL ? balance->count : balance->server_count;
+    /* One client's own peers have no siblings. */
+    bool alone = serving->peer && serving->peer->options.preface != PREFACE_NONE;
+    unsigned count = err == WEIR_E_QUEUE_FULL || alone ? balance->count : balance->server_count;
     return count > 0 ? count - 1 : 0;
 }
 
@@ -345,7 +348,7 @@ static enum weir_err edit_request(struct serving *serving)
         return WEIR_E_NO_MEMORY;
     /* Of a body and a tunnel only one can be read from the client. */
     bool upgrade = asks_for_websocket(exchange->request) && !has_body(exchange);
-    TRY(client_cert_tell(exchange));
+    TRY(client_cert_tell(exchange, serving->service->asks_clients));
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
         .scheme = exchange->tls.version ? SLICE("https") : SLICE("http"),

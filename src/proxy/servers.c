@@ -71,6 +71,10 @@ bool servers_peer_options(const struct service_options *service, unsigned upstre
     ret_options->preface = options->preface;
     ret_options->group_key = options->group_key;
     ret_options->limits = options->limits;
+    /* What is one client's does not outlive the client's own rest. */
+    if (options->preface != PREFACE_NONE &&
+        service->client.keepalive_timeout.ns < options->limits.idle_timeout.ns)
+        ret_options->limits.idle_timeout = service->client.keepalive_timeout;
     ret_options->tcp = options->tcp;
     ret_options->counts_active = counts_active(options);
     return choose_source(options, hop, turn, &ret_options->source);

@@ -60,6 +60,16 @@ static void init_downstream(struct service *service, const struct service_parts 
     downstream_init(&service->downstream, &options);
 }
 
+static bool asks_clients(const struct service_options *options)
+{
+    for (unsigned i = 0; i < options->listen_count; i++) {
+        const struct tls_server *tls = options->listen[i].tls;
+        if (tls && tls->options.client_cert != CLIENT_CERT_NONE)
+            return true;
+    }
+    return false;
+}
+
 enum weir_err service_open(const struct service_options *options, const struct service_parts *parts,
                            struct service **ret_service)
 {
@@ -68,6 +78,7 @@ enum weir_err service_open(const struct service_options *options, const struct s
         return WEIR_E_NO_MEMORY;
     service->options = options;
     service->loop = parts->loop;
+    service->asks_clients = asks_clients(options);
     service->log = parts->log;
     service->log_owner = parts->log_owner;
     init_pool(service, parts);

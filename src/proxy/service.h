@@ -69,6 +69,7 @@ struct service {
     struct upstream_stats *upstream_stats; /* one for each upstream, by number */
     struct warm warm;                      /* the first worker's */
     struct lookout *lookout;               /* likewise; NULL: there is nothing to look out for */
+    bool asks_clients;                     /* for certificates, on some listener */
     struct service_stats stats;
     access_log_fn *log;
     void *log_owner;

@@ -98,16 +98,33 @@ static void map(struct addr *addr)
     *addr = ip_addr(AF_INET6, ip, addr_port(addr));
 }
 
+/* Where a listener takes connections to whatever address, that is all it knows but the port. */
+static bool is_any(const struct addr *addr)
+{
+    static const struct in6_addr zeros;
+    if (addr->any.sa_family == AF_INET)
+        return addr->v4.sin_addr.s_addr == 0;
+    return addr->any.sa_family == AF_INET6 && IN6_ARE_ADDR_EQUAL(&addr->v6.sin6_addr, &zeros);
+}
+
+/* All zeros, of the other's family. */
+static void take_family(struct addr *addr, const struct addr *other)
+{
+    uint16_t port = addr->len > 0 ? addr_port(addr) : 0;
+    *addr = (struct addr){.len = other->len};
+    addr->any.sa_family = other->any.sa_family;
+    if (is_ip(other->any.sa_family))
+        addr_set_port(addr, port);
+}
+
 /* Makes both of one family, and returns it; AF_UNSPEC when there is none for both. */
 static int agree(struct addr *source, struct addr *destination)
 {
     if (source->len == 0)
         return AF_UNSPEC;
     unmap(source);
-    if (destination->len == 0) {
-        *destination = (struct addr){.len = source->len};
-        destination->any.sa_family = source->any.sa_family;
-    }
+    if (destination->len == 0 || is_any(destination))
+        take_family(destination, source);
     unmap(destination);
     if (source->any.sa_family == destination->any.sa_family)
         return source->any.sa_family;

@@ -70,6 +70,16 @@ static bool apply(const struct tls_policy *policy, const char *ciphers, SSL_CTX 
     return true;
 }
 
+/* Nobody is there to be asked for the password of a key. */
+static int refuse_password(char *text, int size, int writing, void *owner)
+{
+    (void)text;
+    (void)size;
+    (void)writing;
+    (void)owner;
+    return -1;
+}
+
 struct ssl_ctx_st *tls_policy_apply(const struct tls_policy *policy, bool server,
                                     const char *ciphers, struct tls_fault *ret_fault)
 {
@@ -80,6 +90,7 @@ struct ssl_ctx_st *tls_policy_apply(const struct tls_policy *policy, bool server
     }
     SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
                                      SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_default_passwd_cb(context, refuse_password);
     /* So that it does not go on and on within one call. */
     SSL_CTX_clear_mode(context, SSL_MODE_AUTO_RETRY);
     if (key_log >= 0)

@@ -158,7 +158,13 @@ static bool ask_clients(SSL_CTX *context, const struct tls_server_options *optio
         return false;
     }
     SSL_CTX_set0_verify_cert_store(context, trust);
-    SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(options->client_ca_file));
+    STACK_OF(X509_NAME) *names = SSL_load_client_CA_file(options->client_ca_file);
+    if (!names) {
+        ret_fault->key = "client_ca";
+        tls_error_text(ret_fault->why);
+        return false;
+    }
+    SSL_CTX_set_client_CA_list(context, names);
     bool required = options->client_cert == CLIENT_CERT_REQUIRED;
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | (required ? SSL_VERIFY_FAIL_IF_NO_PEER_CERT : 0),
                        note_verdict);
@@ -220,6 +226,8 @@ static SSL_CTX *new_first(struct tls_server *server, struct identities **ret_ide
         SSL_CTX_set_ex_data(first, identities_index, identities) != 1) {
         if (first)
             out_of_memory(ret_fault);
+        if (identities)
+            free(identities->contexts);
         free(identities);
         SSL_CTX_free(first);
         return NULL;

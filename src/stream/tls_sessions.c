@@ -13,10 +13,17 @@ void tls_sessions_init(struct tls_sessions *sessions)
     must(pthread_mutex_init(&sessions->lock, NULL) == 0);
 }
 
-void tls_sessions_fini(struct tls_sessions *sessions)
+void tls_sessions_clear(struct tls_sessions *sessions)
 {
+    pthread_mutex_lock(&sessions->lock);
     while (sessions->count > 0)
         SSL_SESSION_free(sessions->kept[--sessions->count]);
+    pthread_mutex_unlock(&sessions->lock);
+}
+
+void tls_sessions_fini(struct tls_sessions *sessions)
+{
+    tls_sessions_clear(sessions);
     pthread_mutex_destroy(&sessions->lock);
 }
 

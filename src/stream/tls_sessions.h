@@ -25,6 +25,8 @@ void tls_sessions_fini(struct tls_sessions *sessions);
 
 /* Keeps one, whose reference it takes; the oldest goes where there are enough. */
 void tls_sessions_put(struct tls_sessions *sessions, struct ssl_session_st *session);
+/* Forgets all: a handshake with one of them has failed. */
+void tls_sessions_clear(struct tls_sessions *sessions);
 /* The newest one that may still be used, with a reference of the caller's; NULL. */
 struct ssl_session_st *tls_sessions_take(struct tls_sessions *sessions);
 

@@ -96,7 +96,7 @@ static void stand_by(struct ask *ask)
 }
 
 /* There is room at its own gate. */
-static void dial(struct ask *ask)
+static void start_dial(struct ask *ask)
 {
     ask->dial_began = loop_now(ask->pool->loop);
     ask->peers_tried = 1;
@@ -112,9 +112,13 @@ static void dial(struct ask *ask)
 static void add_company(struct ask *ask)
 {
     struct list *link = list_last(&ask->dials);
+    struct dialling *last = link ? container_of(link, struct dialling, ask_link) : NULL;
     ask->slow = WEIR_NEVER;
-    if (link)
-        dialling_hold_peer(container_of(link, struct dialling, ask_link));
+    /* TLS may take its time where the address is good. */
+    if (last && last->story.connected)
+        return;
+    if (last)
+        dialling_hold_peer(last);
     (void)dial_sibling(ask);
 }
 
@@ -180,7 +184,7 @@ static void take_answer(struct ask *ask)
     else if (ask->answer == ANSWER_DIAL && ask_is_settled(ask))
         gate_dialled(gate_of(ask->key), false);
     else if (ask->answer == ANSWER_DIAL)
-        dial(ask);
+        start_dial(ask);
     else if (!ask_is_settled(ask))
         stand_by(ask);
 }
@@ -247,7 +251,7 @@ static void enter_gate(struct ask *ask)
 {
     switch (gate_enter(gate_of(ask->key), ask)) {
     case GATE_DIAL:
-        dial(ask);
+        start_dial(ask);
         return;
     case GATE_FULL:
         ask_fail(ask, WEIR_E_QUEUE_FULL);

@@ -79,6 +79,9 @@ WEIR_SUSPENDS static enum weir_err start_tls(struct dial *self, struct tls_sessi
     self->story->tls = weir_time_between(began, loop_now(self->loop));
     if (err && *why)
         warn(peer, "TLS", why);
+    /* It may have been the session, which would make every dial fail until it is old. */
+    if (sessions && (err == WEIR_E_TLS_PROTOCOL || err == WEIR_E_TLS_ALERT))
+        tls_sessions_clear(sessions);
     return err;
 }
 
@@ -89,6 +92,7 @@ WEIR_SUSPENDS static enum weir_err make_stream(struct dial *self, const struct a
     char why[TUNNEL_WHY_SIZE];
     TRY(connect_socket(self, source));
     TRY(check_address(self));
+    self->story->connected = true;
     if (options->proxy) {
         enum weir_err err = tunnel_open(self->stream, options->proxy, self->peer->address_text,
                                         self->deadline, why);

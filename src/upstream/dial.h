@@ -14,7 +14,8 @@
 struct dial_story {
     struct weir_span connect; /* all before TLS */
     struct weir_span tls;
-    bool has_tls; /* it came to a handshake */
+    bool connected; /* the socket is; what comes on top may still take its time */
+    bool has_tls;   /* it came to a handshake */
 };
 
 /*

@@ -13,22 +13,21 @@ static struct addr choose_source(struct pool *pool, const struct peer_options *o
     return options->sources[pool->next_source++ % options->source_count];
 }
 
-WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct dial_story *ret_story,
-                                                struct stream **ret_stream)
+WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct stream **ret_stream)
 {
     struct addr source = choose_source(self->pool, &self->peer->options);
-    return dial(self->pool->streams, self->peer, &source, &self->key->census->sessions, ret_story,
-                ret_stream);
+    return dial(self->pool->streams, self->peer, &source, &self->key->census->sessions,
+                &self->story, ret_stream);
 }
 
 /* Where ports or descriptors have run out, an idle connection makes room for this one. */
-WEIR_SUSPENDS static enum weir_err
-connect_somehow(struct dialling *self, struct dial_story *ret_story, struct stream **ret_stream)
+WEIR_SUSPENDS static enum weir_err connect_somehow(struct dialling *self,
+                                                   struct stream **ret_stream)
 {
-    enum weir_err err = connect_once(self, ret_story, ret_stream);
+    enum weir_err err = connect_once(self, ret_stream);
     if ((err == WEIR_E_NO_PORTS && errand_make_port(self->pool, self->key)) ||
         (err == WEIR_E_NO_DESCRIPTORS && errand_make_descriptor(self->pool)))
-        err = connect_once(self, ret_story, ret_stream);
+        err = connect_once(self, ret_stream);
     return err;
 }
 
@@ -50,12 +49,12 @@ static struct ask *leave_ask(struct dialling *self)
 }
 
 /* The connection is its ask's if that still waits; else whoever may have it gets it. */
-static void deliver(struct dialling *self, const struct dial_story *story, struct stream **stream)
+static void deliver(struct dialling *self, struct stream **stream)
 {
     struct pool *pool = self->pool;
     struct conn *conn = pool_add(pool, self->key, self->peer, stream, NULL);
     if (conn)
-        conn->tls_took = story->tls;
+        conn->tls_took = self->story.tls;
     struct ask *ask = leave_ask(self);
     gate_dialled(gate_of(self->key), conn != NULL);
     peer_base(self->peer)->held_until = (struct weir_time){0};
@@ -105,9 +104,10 @@ static void end(struct dialling *self)
     pool_key_let_go(pool, key);
 }
 
-static void count_stages(const struct dialling *self, const struct dial_story *story,
-                         enum weir_err err, const struct stream *stream)
+static void count_stages(const struct dialling *self, enum weir_err err,
+                         const struct stream *stream)
 {
+    const struct dial_story *story = &self->story;
     struct upstream_stats *stats = peer_stats(self->pool, self->peer);
     if (!err)
         histogram_add(&stats->connect, story->connect);
@@ -123,18 +123,17 @@ WEIR_SUSPENDS static void run(void *argument)
 {
     struct dialling *self = argument;
     struct stream *stream = NULL;
-    struct dial_story story;
     self->co = co_self();
     if (self->pool->draining && !self->ask)
         co_cancel(self->co); /* disowned before it could be told */
-    enum weir_err err = connect_somehow(self, &story, &stream);
+    enum weir_err err = connect_somehow(self, &stream);
     self->co = NULL;
     count_dialling(self, -1);
-    count_stages(self, &story, err, stream);
+    count_stages(self, err, stream);
     if (err)
         fail(self, err);
     else
-        deliver(self, &story, &stream);
+        deliver(self, &stream);
     end(self);
 }
 

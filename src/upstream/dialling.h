@@ -8,6 +8,7 @@
  */
 
 #include "upstream/ask.h"
+#include "upstream/dial.h"
 
 struct dialling {
     struct list link;     /* in pool.dials */
@@ -17,6 +18,7 @@ struct dialling {
     struct peer *peer;    /* referred to */
     struct ask *ask;      /* who waits for it; NULL: nobody */
     struct co *co;        /* while it connects */
+    struct dial_story story;
 };
 
 /*

@@ -212,7 +212,7 @@ static void use_place(struct errand *errand)
         return;
     }
     places_give(&pool->commons->places, pool->worker);
-    pool_close(&conn, conn->peer->drained ? CLOSE_DRAINED : reason, false);
+    pool_close(&conn, peer_is_drained(conn->peer) ? CLOSE_DRAINED : reason, false);
 }
 
 /*

@@ -7,6 +7,7 @@
 
 #include <openssl/evp.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <xxhash.h>
@@ -36,6 +37,15 @@ static void put(struct key *key, const void *bytes, size_t len)
     key->len += (uint32_t)len;
 }
 
+/* Up to the NUL; a name in the abstract begins with one, and is as long as it is. */
+static size_t path_bytes(const struct addr *addr)
+{
+    size_t bytes = addr->len - offsetof(struct sockaddr_un, sun_path);
+    if (addr->len <= offsetof(struct sockaddr_un, sun_path))
+        return 0;
+    return addr->local.sun_path[0] ? strnlen(addr->local.sun_path, bytes) : bytes;
+}
+
 /* Field by field: the structs of the kernel have padding. */
 static void put_addr(struct key *key, const struct addr *addr)
 {
@@ -55,7 +65,7 @@ static void put_addr(struct key *key, const struct addr *addr)
         break;
     case AF_UNIX:
     case AF_UNSPEC: /* a name */
-        put(key, addr->local.sun_path, strnlen(addr->local.sun_path, sizeof addr->local.sun_path));
+        put(key, addr->local.sun_path, path_bytes(addr));
         break;
     default:
         break;
@@ -143,6 +153,7 @@ static void put_preface(struct key *key, const struct peer_options *options)
     put(key, &version, sizeof version);
     if (options->preface == PREFACE_NONE)
         return;
+    put(key, &options->preface_client, sizeof options->preface_client);
     put_addr(key, &options->preface_source);
     put_addr(key, &options->preface_destination);
 }

@@ -88,6 +88,15 @@ void keys_forget_all(struct pool *pool)
     map_fini(&pool->keys);
 }
 
+static void fail_asks(struct pool_key *key, const struct peer *peer)
+{
+    list_each (link, &key->asks) {
+        struct ask *ask = container_of(link, struct ask, key_link);
+        if (peer_base(ask->peer) == peer)
+            ask_fail(ask, WEIR_E_PEER_DRAINED);
+    }
+}
+
 /* Ends what a key has for a peer that is drained. */
 static void drain_key(struct pool *pool, struct pool_key *key, const struct peer *peer)
 {
@@ -98,11 +107,7 @@ static void drain_key(struct pool *pool, struct pool_key *key, const struct peer
         if (peer_base(conn->peer) == peer)
             pool_close(&conn, CLOSE_DRAINED, false);
     }
-    list_each (link, &key->asks) {
-        struct ask *ask = container_of(link, struct ask, key_link);
-        if (peer_base(ask->peer) == peer)
-            ask_fail(ask, WEIR_E_PEER_DRAINED);
-    }
+    fail_asks(key, peer);
     pool_key_let_go(pool, key);
 }
 
@@ -114,6 +119,9 @@ static void drain_varieties(struct pool *pool, const struct peer *peer)
         if (conn->peer->base == peer && conn->state == CONN_IDLE)
             pool_close(&conn, CLOSE_DRAINED, false);
     }
+    for (size_t i = 0; i < pool->keys.bucket_count; i++)
+        for (struct map_link *at = pool->keys.buckets[i]; at; at = at->next)
+            fail_asks(container_of(at, struct pool_key, link), peer);
 }
 
 enum weir_err pool_adopt_peer(struct pool *pool, struct peer *peer)

@@ -56,7 +56,7 @@ void peer_unref(struct peer *peer)
 }
 
 struct peer *peer_new_for(struct peer *base, const struct addr *client,
-                          const struct addr *destination)
+                          const struct addr *destination, uint64_t client_number)
 {
     struct peer_options options = base->options;
     struct peer *peer = malloc(sizeof *peer);
@@ -65,6 +65,7 @@ struct peer *peer_new_for(struct peer *base, const struct addr *client,
         return NULL;
     options.preface_source = *client;
     options.preface_destination = *destination;
+    options.preface_client = client_number;
     peer_init(peer, &options);
     peer->base = peer_ref(base);
     return peer_ref(peer);

@@ -73,6 +73,7 @@ struct peer_options {
     const struct peer_proxy *proxy; /* NULL: none */
     enum preface_version preface;   /* what it is told first of the client, and that goes with */
     struct addr preface_source, preface_destination; /* the connection; .len 0: of our own */
+    uint64_t preface_client;                         /* the number of that client's connection */
     bool counts_active; /* balancing wants to know how many sessions all workers have with it */
     uint64_t group_key; /* of two peers that differ in it none shares the other's connections */
     struct peer_limits limits;
@@ -107,7 +108,7 @@ void peer_options_init(struct peer_options *options);
  * nobody else's. It has one reference, the caller's, and goes with the last. NULL: no memory.
  */
 struct peer *peer_new_for(struct peer *base, const struct addr *client,
-                          const struct addr *destination);
+                          const struct addr *destination, uint64_t client_number);
 
 /* The peer that balancing knows. */
 static inline struct peer *peer_base(struct peer *peer)

@@ -218,13 +218,23 @@ def test_the_origin_hears_of_the_clients_certificate(guarded, connect_tls, autho
     """RFC 9440; and what clients say of themselves under that name is not passed on."""
     alice = authority.client("alice")
     proxy = guarded("optional")
-    claims = ("Client-Cert: :bWFsbG9yeQ==:", "Client-Cert-Chain: :bWFsbG9yeQ==:")
+    claims = ("Client-Cert: :bWFsbG9yeQ==:", "Client-Cert-Chain: :bWFsbG9yeQ==:",
+              "Connection: client-cert")
     connect_tls(proxy, version, alice).get("/alice", *claims)
     connect_tls(proxy, version).get("/nobody", *claims)
     told, silent = origin.exchanges
     shown = base64.b64decode(told.get("client-cert").strip(":"))
     assert shown == tls.leaf(alice) and told.get("client-cert-chain") is None
     assert silent.get("client-cert") is None and silent.get("client-cert-chain") is None
+
+
+def test_a_plain_listener_beside_it_passes_no_claims_on(edge, connect, authority, origin,
+                                                        edge_certificate):
+    """Servers could not tell which listener a field came from."""
+    guarded = tls.listener(edge_certificate, client_ca=authority.ca, client_cert="optional")
+    proxy = edge(service={"listen": [guarded, {}]})
+    connect(proxy.listeners[0][1]).get("/", "Client-Cert: :bWFsbG9yeQ==:")
+    assert origin.exchanges[0].get("client-cert") is None
 
 
 @versions

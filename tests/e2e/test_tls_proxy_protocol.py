@@ -6,6 +6,7 @@ import re
 import pytest
 
 import preface
+import sockets
 import tls
 from client import request
 from waiting import wait_until
@@ -174,6 +175,16 @@ def told(origins, tls_origins, weir, authority):
     return start
 
 
+def test_another_address_of_the_name_is_tried(weir, nameserver, origins, connect):
+    """Each client's connections are its own, and their servers' addresses are not."""
+    port = sockets.free_port()
+    origins(f"127.0.7.2:{port}", preface=True)
+    names = nameserver({"app.test": ["127.0.7.1", "127.0.7.2"]})
+    proxy = weir(one_upstream(f"app.test:{port}", resolver=names.config,
+                              upstream={"proxy_protocol": "v2", "fail_timeout": 0}))
+    assert [connect(proxy).get().status for _ in range(6)] == [200] * 6
+
+
 @both_versions
 @pytest.mark.parametrize("over_tls", [False, True])
 def test_servers_are_told_the_clients_address(told, connect, version, over_tls):
@@ -202,15 +213,15 @@ def test_different_clients_share_no_connection(told, connect, version):
 
 
 @both_versions
-def test_a_client_that_comes_again_may_get_its_connection(told, connect, version):
-    """The same address and port, told by who stands before weir."""
+def test_a_client_that_comes_again_gets_another_connection(told, connect, version):
+    """The same address and port, told by who stands before weir: that may be somebody else now."""
     origin, proxy = told(version, service={"listen": [{"proxy_protocol": True}]})
-    for _ in range(3):
+    for ordinal in (1, 2, 3):
         client = connect(proxy, preface=preface.v1("192.0.2.7", 99))
-        assert client.get().connection == 1
+        assert client.get().connection == ordinal
         client.close()
         proxy.wait_metric(0, "weir_pool_in_use_connections")
-    assert origin.connections[0].preface.source[0] == "192.0.2.7"
+    assert {each.preface.source[0] for each in origin.connections} == {"192.0.2.7"}
 
 
 @both_versions

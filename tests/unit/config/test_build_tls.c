@@ -81,7 +81,7 @@ TEST(every_option_of_a_listener_arrives)
 {
     struct snapshot *snapshot = LOAD_FILES(
         LISTEN(WWW ", certificates: [{" SHOP "}], min_version: '1.3', max_version: '1.3', "
-                   "ciphers: ECDHE+AESGCM, ciphersuites: TLS_AES_128_GCM_SHA256, groups: X25519, "
+                   "ciphersuites: TLS_AES_128_GCM_SHA256, groups: X25519, "
                    "client_cert: optional, client_ca: " CA ", session_tickets: false, "
                    "ticket_rotation: 1h, handshake_timeout: 3s"));
     if (!CHECK(snapshot))
@@ -93,7 +93,6 @@ TEST(every_option_of_a_listener_arrives)
         CHECK(!strcmp(options->identities[1].cert_file, certs[CERT_SHOP].cert_file));
         CHECK_EQ(TLS_VERSION_1_3, options->policy.min_version);
         CHECK_EQ(TLS_VERSION_1_3, options->policy.max_version);
-        CHECK(!strcmp(options->policy.ciphers, "ECDHE+AESGCM"));
         CHECK(!strcmp(options->policy.ciphersuites, "TLS_AES_128_GCM_SHA256"));
         CHECK(!strcmp(options->policy.groups, "X25519"));
         CHECK_EQ(CLIENT_CERT_OPTIONAL, options->client_cert);
@@ -165,8 +164,8 @@ TEST(an_upstream_by_default)
 TEST(every_option_of_an_upstream_arrives)
 {
     struct snapshot *snapshot = LOAD_FILES(UPSTREAM(
-        "127.0.0.1:1", "sni: www.example.com, verify_cert: false, verify_hostname: false, "
-                       "alternative_cn: other.example.com, " CLIENT ", min_version: '1.3', "
+        "127.0.0.1:1", "sni: www.example.com, verify_cert: false, "
+                       "alternative_cn: other.example.com, " CLIENT ", max_version: '1.2', "
                        "ciphers: ECDHE+AESGCM, ciphersuites: TLS_AES_128_GCM_SHA256, "
                        "groups: X25519, session_resumption: false"));
     if (!CHECK(snapshot))
@@ -176,13 +175,39 @@ TEST(every_option_of_an_upstream_arrives)
         const struct tls_client_options *options = &upstream->tls->options;
         static const struct tls_digest none;
         CHECK(!strcmp(upstream->sni, "www.example.com"));
-        CHECK(!options->verify_cert && !options->verify_hostname && !options->resume);
+        CHECK(!options->verify_cert && options->verify_hostname && !options->resume);
         CHECK(!strcmp(options->alternative_cn, "other.example.com"));
-        CHECK_EQ(TLS_VERSION_1_3, options->policy.min_version);
+        CHECK_EQ(TLS_VERSION_1_2, options->policy.max_version);
+        CHECK(!strcmp(options->policy.ciphers, "ECDHE+AESGCM"));
         CHECK(!strcmp(options->policy.ciphersuites, "TLS_AES_128_GCM_SHA256"));
         CHECK(memcmp(&none, &upstream->tls->identity, sizeof none) != 0);
         CHECK(memcmp(&none, &upstream->tls->trust, sizeof none) == 0); /* nobody is trusted */
     }
+    snapshot_unref(&snapshot);
+}
+
+/* They are no mistakes; who wrote them should know all the same. */
+TEST(keys_that_do_nothing_are_told)
+{
+    struct snapshot *snapshot = NULL;
+    struct buf messages;
+    buf_init(&messages);
+    const char *text =
+        with_files(UPSTREAM("127.0.0.1:1", "verify_cert: false, verify_hostname: false, "
+                                           "ca: /none.pem, alternative_cn: a.example.com, "
+                                           "min_version: '1.3', ciphers: ECDHE+AESGCM"));
+    CHECK_OK(snapshot_load_text("t.yaml", slice_str(text), &messages, &snapshot));
+    static const char *const told[] = {
+        "warning: ca does nothing with verify_cert: false\n",
+        "warning: alternative_cn does nothing with verify_hostname: false\n",
+        "warning: ciphers, which are those of TLS 1.2, do nothing with min_version: 1.3\n",
+    };
+    for (size_t i = 0; i < COUNT_OF(told); i++)
+        if (!CHECK(memmem(messages.at, messages.len, told[i], strlen(told[i]))))
+            printf("# %s", told[i]);
+    buf_fini(&messages);
+    if (snapshot)
+        CHECK(!snapshot->services[0].upstreams[0].tls->options.verify_hostname);
     snapshot_unref(&snapshot);
 }
 

@@ -396,7 +396,10 @@ static const struct {
     /* one of each: no digits with dots in a line */
     {"192.0.2.1:1", "[2001:db8::2]:2", SLICE("PROXY TCP6 ::ffff:c000:201 2001:db8::2 1 2\r\n"),
      SLICE(SIGNATURE "\x21\x21\0\x24" TEN "\xff\xff\xc0\0\2\1" IP6 "\2\0\1\0\2")},
-    {"[::1:2]:1", "0.0.0.0:2", SLICE("PROXY TCP6 ::1:2 ::ffff:0:0 1 2\r\n"), {NULL, 0}},
+    /* any address is one of the source's family */
+    {"[::1:2]:1", "0.0.0.0:2", SLICE("PROXY TCP6 ::1:2 :: 1 2\r\n"), {NULL, 0}},
+    {"192.0.2.1:1", "[::]:2", SLICE("PROXY TCP4 192.0.2.1 0.0.0.0 1 2\r\n"), {NULL, 0}},
+    {"[::ffff:192.0.2.1]:1", "[::]:2", SLICE("PROXY TCP4 192.0.2.1 0.0.0.0 1 2\r\n"), {NULL, 0}},
     {"[::1]:1", "[::]:2", SLICE("PROXY TCP6 ::1 :: 1 2\r\n"), {NULL, 0}},
     {"[" FULL6 "]:65535",
      "[" FULL6 "]:65535",
