@@ -28,8 +28,8 @@ static void client_close(struct client *client, bool reset)
     h1_wire_fini(&client->wire);
     h1_out_fini(&client->out);
     stream_close(&client->stream, reset);
-    if (client->told)
-        slab_free(&downstream->addr_slab, client->told);
+    if (client->local)
+        slab_free(&downstream->addr_slab, client->local);
     list_remove(&client->link);
     stat_sub(&downstream->open, 1);
     atomic_fetch_sub_explicit(&downstream->load, 1, memory_order_relaxed);
@@ -158,11 +158,12 @@ void downstream_init(struct downstream *downstream, const struct downstream_opti
         .streams = options->streams,
         .client = options->client,
         .handler = options->handler,
+        .wants_local = options->wants_local,
         .owner = options->owner,
     };
     list_init(&downstream->clients);
     slab_init(&downstream->client_slab, "client", sizeof(struct client));
-    slab_init(&downstream->addr_slab, "address told by a preface", sizeof(struct addr));
+    slab_init(&downstream->addr_slab, "local address of a client", sizeof(struct addr));
 }
 
 void downstream_fini(struct downstream *downstream)
@@ -170,6 +171,19 @@ void downstream_fini(struct downstream *downstream)
     must(list_is_empty(&downstream->clients));
     slab_fini(&downstream->client_slab);
     slab_fini(&downstream->addr_slab);
+}
+
+/* A listener on every address does not know which of them it was. */
+static void note_local(struct client *client, int descriptor)
+{
+    struct downstream *downstream = client->downstream;
+    struct addr local;
+    if (!downstream->wants_local || addr_is_local(&client->listening->addr) ||
+        downstream->loop->ops->bound(downstream->loop->backend, descriptor, &local) != WEIR_OK)
+        return;
+    client->local = slab_alloc(&downstream->addr_slab);
+    if (client->local)
+        *client->local = local;
 }
 
 void downstream_open(struct downstream *downstream, const struct listener_options *options,
@@ -194,6 +208,7 @@ void downstream_open(struct downstream *downstream, const struct listener_option
     client->number = ++downstream->client_count << 8 | (loop->worker & 0xff);
     client->from = *from;
     client->greeted = !client_must_greet(options);
+    note_local(client, descriptor);
     timer_init(&client->timer, on_timer);
     h1_wire_init(&client->wire, client->stream, WIRE_REQUESTS);
     h1_out_init(&client->out, client->stream);

@@ -16,7 +16,8 @@ struct client {
     struct stream *stream;
     uint64_t number; /* never used again in this process */
     struct addr from;
-    struct addr *told;       /* where it had connected to, if a preface says so; NULL */
+    struct addr
+        *local; /* where it has connected to, if that is wanted or a preface says so; NULL */
     enum weir_err complaint; /* every request is answered with it */
     struct co *co;           /* NULL while parked */
     struct timer timer;      /* parked: its end; busy: the grace after the peer's end */

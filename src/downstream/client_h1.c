@@ -335,7 +335,7 @@ enum client_next client_serve_h1(struct client *client)
                      .loop = loop,
                      .client = client->from,
                      .client_number = client->number,
-                     .local = client->told ? client->told : &client->listening->addr,
+                     .local = client->local ? client->local : &client->listening->addr,
                      .tls = tls_facts_of(client->stream),
                      .began = loop_now(loop)},
     };

@@ -34,7 +34,8 @@ struct downstream_options {
     struct streams *streams;
     const struct client_options *client; /* outlives it */
     exchange_handler_fn *handler;
-    void *owner; /* for the handler */
+    void *owner;      /* for the handler */
+    bool wants_local; /* exchange.local is to be what each client has really connected to */
 };
 
 struct downstream {
@@ -48,9 +49,9 @@ struct downstream {
     stat_count greetings[GREETING_COUNT];
     stat_count open;       /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
-    bool draining;
+    bool draining, wants_local;
     uint64_t client_count; /* so far */
-    int64_t date_s; /* the second that `date` tells */
+    int64_t date_s;        /* the second that `date` tells */
     char date[CLOCK_HTTP_DATE_SIZE];
 };
 

@@ -67,9 +67,10 @@ static void believe(struct client *client, const struct preface *preface)
         client->from = preface->source;
     if (!is_ip(&preface->destination))
         return;
-    client->told = slab_alloc(&client->downstream->addr_slab);
-    if (client->told) /* else the listener's own will have to do */
-        *client->told = preface->destination;
+    if (!client->local)
+        client->local = slab_alloc(&client->downstream->addr_slab);
+    if (client->local) /* else the listener's own will have to do */
+        *client->local = preface->destination;
 }
 
 WEIR_SUSPENDS static enum weir_err take_preface(struct client *client, struct weir_time deadline,

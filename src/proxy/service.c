@@ -48,6 +48,15 @@ static void init_pool(struct service *service, const struct service_parts *parts
     pool_init(&service->pool, &options);
 }
 
+/* Whether any server is told of the client's connection. */
+static bool tells_servers(const struct service_options *options)
+{
+    for (unsigned i = 0; i < options->upstream_count; i++)
+        if (options->upstreams[i].preface != PREFACE_NONE)
+            return true;
+    return false;
+}
+
 static void init_downstream(struct service *service, const struct service_parts *parts)
 {
     struct downstream_options options = {
@@ -56,6 +65,7 @@ static void init_downstream(struct service *service, const struct service_parts 
         .client = &service->options->client,
         .handler = serve,
         .owner = service,
+        .wants_local = tells_servers(service->options),
     };
     downstream_init(&service->downstream, &options);
 }

@@ -213,6 +213,17 @@ def test_different_clients_share_no_connection(told, connect, version):
 
 
 @both_versions
+def test_a_listener_on_every_address_knows_which_one_it_was(told, connect, version):
+    """And that a client of IPv4 is one, though the socket is IPv6's."""
+    port = sockets.free_port()
+    origin, _ = told(version, service={"listen": [f":{port}"]})
+    client = connect(f"127.0.0.1:{port}")
+    assert client.get().status == 200
+    seen = origin.connections[0].preface
+    assert seen.source[0] == "127.0.0.1" and seen.target == ("127.0.0.1", port)
+
+
+@both_versions
 def test_a_client_that_comes_again_gets_another_connection(told, connect, version):
     """The same address and port, told by who stands before weir: that may be somebody else now."""
     origin, proxy = told(version, service={"listen": [{"proxy_protocol": True}]})
