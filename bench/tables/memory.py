@@ -12,21 +12,27 @@ import os
 import resource
 import shutil
 import socket
+import ssl
 import tempfile
+import time
+import urllib.request
 
-from lib import text
+from lib import certificate, text
 from lib.children import Child, Failed, free_ports
 from lib.proxies import PROXIES, find_program
 
 NAME = "memory"
 HEAD = ["proxy", "idle downstream", "bytes each", "kernel each", "idle upstream", "bytes each",
         "kernel each"]
+TLS_HEAD = ["proxy", "TLS connections", "idle downstream, bytes each", "pooled upstream, bytes each"]
 WARM_UP_REQUESTS = 20
 
 
 def add_arguments(parser):
     parser.add_argument("--downstream", type=int, default=10000, help="clients (default: 10000)")
     parser.add_argument("--upstream", type=int, default=1000, help="servers (default: 1000)")
+    parser.add_argument("--tls", type=int, default=500,
+                        help="connections over TLS on each side (default: 500)")
 
 
 def dirty_bytes(pid):
@@ -130,6 +136,66 @@ def measure_upstream(options, proxy, origin_port):
         return grow(pid, options.upstream, lambda: ask(client))
 
 
+# --- TLS ---
+
+
+def tls_config(directory, port, admin_port, origin_port, count, files):
+    path = os.path.join(directory, "weir.yaml")
+    with open(path, "w", encoding="utf-8") as config:
+        config.write("version: 1\nthreads: 1\naccess_log: off\n"
+                     "upstream_keepalive_pool_size: 100000\n"
+                     f"admin: {{ listen: 127.0.0.1:{admin_port} }}\n"
+                     "services:\n  - name: bench\n    keepalive_timeout: 600s\n"
+                     f"    listen: [ {{ address: 127.0.0.1:{port},"
+                     f" tls: {{ cert: {files.cert}, key: {files.key} }} }} ]\n"
+                     f"    upstream: {{ servers: [ 127.0.0.1:{origin_port} ], idle_timeout: 600s,"
+                     f" min_idle: {count}, tls: {{ ca: {files.ca}, sni: {certificate.NAME} }} }}\n")
+    return path
+
+
+def idle_connections(admin_port):
+    with urllib.request.urlopen(f"http://127.0.0.1:{admin_port}/metrics", timeout=10) as page:
+        for line in page.read().decode().splitlines():
+            if line.startswith("weir_pool_idle_connections{"):
+                return int(line.split()[-1])
+    raise Failed("no weir_pool_idle_connections")
+
+
+def wait_idle(admin_port, count, seconds=120):
+    end = time.monotonic() + seconds
+    while idle_connections(admin_port) < count:
+        if time.monotonic() > end:
+            raise Failed(f"not {count} idle connections in {seconds} s")
+        time.sleep(0.1)
+
+
+def measure_tls(options, proxy, origin_port, files):
+    """Bytes of each idle connection over TLS: of a client, and pooled (dialled ahead)."""
+    directory = tempfile.mkdtemp(prefix="weir-bench-")
+    port, admin_port = free_ports(2)
+    config = tls_config(directory, port, admin_port, origin_port, options.tls, files)
+    argv = [find_program(proxy, options.build)]
+    argv += [config if word == "@CONFIG@" else word for word in proxy.argv]
+    child = Child(proxy.name, argv, directory)
+    context = ssl.create_default_context(cafile=files.ca)
+    with contextlib.ExitStack() as stack:
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        stack.callback(child.stop)
+        child.wait_ready(port)
+        wait_idle(admin_port, WARM_UP_REQUESTS)
+        first, before = idle_connections(admin_port), dirty_bytes(child.pid)
+        wait_idle(admin_port, options.tls)
+        pooled = (dirty_bytes(child.pid) - before) / (options.tls - first)
+
+        def come():
+            plain = stack.enter_context(connect(port))
+            ask(stack.enter_context(context.wrap_socket(plain, server_hostname=certificate.NAME)))
+
+        for _ in range(WARM_UP_REQUESTS):
+            come()
+        return grow(child.pid, options.tls, come)[0], pooled
+
+
 def raise_limits(wanted):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < wanted:
@@ -137,28 +203,51 @@ def raise_limits(wanted):
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
+def start_origin(options, directory, files):
+    """(its port, its port for TLS, the child)"""
+    port, tls_port = free_ports(2)
+    program = os.path.abspath(os.path.join(options.build, "bench/origin"))
+    argv = [program, "--listen", f"0.0.0.0:{port}",
+            "--tls", f"127.0.0.1:{tls_port}", files.cert, files.key]
+    child = Child("origin", argv, directory)
+    child.wait_ready(port)
+    return port, tls_port, child
+
+
+def print_tables(options, proxies):
+    rows = [[one["name"],
+             *(word for side in ("downstream", "upstream")
+               for word in (str(one[side]["count"]), text.number(one[side]["bytes"], 0),
+                            text.number(one[side]["kernel"], 0)))] for one in proxies]
+    print("\n".join(text.columns(HEAD, rows)))
+    rows = [[one["name"], str(options.tls), text.number(one["tls"]["downstream"], 0),
+             text.number(one["tls"]["upstream"], 0)] for one in proxies]
+    print("\n" + "\n".join(text.columns(TLS_HEAD, rows)))
+
+
+def measure(options, proxy, ports, files):
+    down = measure_downstream(options, proxy, ports[0])
+    up = measure_upstream(options, proxy, ports[0])
+    tls = measure_tls(options, proxy, ports[1], files)
+    return {"name": proxy.name,
+            "downstream": {"count": options.downstream, "bytes": down[0], "kernel": down[1]},
+            "upstream": {"count": options.upstream, "bytes": up[0], "kernel": up[1]},
+            "tls": {"count": options.tls, "downstream": tls[0], "upstream": tls[1]}}
+
+
 def run(options):
-    """Prints the table."""
+    """Prints the tables."""
     raise_limits(options.downstream + options.upstream + 1000)
-    rows, result = [], {"table": NAME, "proxies": []}
+    result = {"table": NAME, "proxies": []}
     with contextlib.ExitStack() as stack:
         directory = tempfile.mkdtemp(prefix="weir-bench-")
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
-        origin_port, = free_ports(1)
-        program = os.path.abspath(os.path.join(options.build, "bench/origin"))
-        origin = Child("origin", [program, "--listen", f"0.0.0.0:{origin_port}"], directory)
+        files = certificate.make(directory)
+        *ports, origin = start_origin(options, directory, files)
         stack.callback(origin.stop)
-        origin.wait_ready(origin_port)
         for proxy in (one for one in PROXIES if one.kind == "weir"):
-            down = measure_downstream(options, proxy, origin_port)
-            up = measure_upstream(options, proxy, origin_port)
-            result["proxies"].append({
-                "name": proxy.name,
-                "downstream": {"count": options.downstream, "bytes": down[0], "kernel": down[1]},
-                "upstream": {"count": options.upstream, "bytes": up[0], "kernel": up[1]}})
-            rows.append([proxy.name, str(options.downstream), *(text.number(n, 0) for n in down),
-                         str(options.upstream), *(text.number(n, 0) for n in up)])
-    print("\n".join(text.columns(HEAD, rows)))
+            result["proxies"].append(measure(options, proxy, ports, files))
+    print_tables(options, result["proxies"])
     path = os.path.join(options.build, "bench", f"{NAME}.json")
     with open(path, "w", encoding="utf-8") as file:
         json.dump(result, file, indent=1)
