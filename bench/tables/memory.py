@@ -24,7 +24,8 @@ from lib.proxies import PROXIES, find_program
 NAME = "memory"
 HEAD = ["proxy", "idle downstream", "bytes each", "kernel each", "idle upstream", "bytes each",
         "kernel each"]
-TLS_HEAD = ["proxy", "TLS connections", "idle downstream, bytes each", "pooled upstream, bytes each"]
+TLS_HEAD = ["proxy", "TLS connections", "idle downstream, bytes each",
+            "pooled upstream, bytes each"]
 WARM_UP_REQUESTS = 20
 
 
