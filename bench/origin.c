@@ -139,13 +139,19 @@ static ssize_t wire_send(struct client *client, const char *bytes, size_t count)
     return as_socket(client->tls, SSL_write(client->tls, bytes, (int)count));
 }
 
-/* False: the connection is gone. */
+/* As much as goes, record by record over TLS; the rest waits for room. False: the connection is
+ * gone. */
 static bool client_send(struct client *client, const char *bytes, size_t count)
 {
-    ssize_t sent = wire_send(client, bytes, count);
-    if (sent < 0 && errno != EAGAIN && errno != EINTR)
-        return false;
-    size_t done = sent < 0 ? 0 : (size_t)sent;
+    size_t done = 0;
+    while (done < count) {
+        ssize_t sent = wire_send(client, bytes + done, count - done);
+        if (sent < 0 && errno == EAGAIN)
+            break;
+        if (sent < 0 && errno != EINTR)
+            return false;
+        done += sent < 0 ? 0 : (size_t)sent;
+    }
     client->unsent = done < count ? bytes + done : NULL;
     client->unsent_bytes = count - done;
     return true;
