@@ -274,7 +274,9 @@ WEIR_SUSPENDS static enum weir_err send_all(struct tls_stream *self, struct tls_
         enum weir_err err = encrypt(self, text, &bytes);
         if (!err && bytes == 0)
             return WEIR_OK;
-        if (!err)
+        if (err)
+            end_sending(self); /* what was made of it must not go later, when it is given up */
+        else
             err = flush(self, deadline, &sent_any);
         if (sent_any)
             *sent_bytes += bytes;
