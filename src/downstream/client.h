@@ -10,17 +10,16 @@
 
 struct client {
     uint32_t magic;
+    enum weir_err complaint; /* every request is answered with it */
     struct downstream *downstream;
     struct list link;                         /* in downstream.clients */
     const struct listener_options *listening; /* it came to */
     struct stream *stream;
     uint64_t number; /* never used again in this process */
     struct addr from;
-    struct addr
-        *local; /* where it has connected to, if that is wanted or a preface says so; NULL */
-    enum weir_err complaint; /* every request is answered with it */
-    struct co *co;           /* NULL while parked */
-    struct timer timer;      /* parked: its end; busy: the grace after the peer's end */
+    struct addr *local; /* that it has connected to, if that is wanted or a preface tells; NULL */
+    struct co *co;      /* NULL while parked */
+    struct timer timer; /* parked: its end; busy: the grace after the peer's end */
     struct h1_wire wire;
     struct h1_out out;
     uint64_t requests;
