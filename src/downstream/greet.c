@@ -30,6 +30,13 @@ static void note(struct client *client, enum greeting greeting)
     stat_add(&client->downstream->greetings[greeting], 1);
 }
 
+/* That weir stops is nobody's failure. */
+static void note_failure(struct client *client, enum weir_err err)
+{
+    if (err != WEIR_E_CANCELED)
+        note(client, err == WEIR_E_TIMEOUT ? GREETING_TIMEOUT : GREETING_FAILED);
+}
+
 void client_note_silence(struct client *client)
 {
     note(client, client->listening->tls ? GREETING_TIMEOUT : GREETING_BAD_PREFACE);
@@ -110,10 +117,8 @@ WEIR_SUSPENDS static enum weir_err start_tls(struct client *client, struct weir_
     stream_watch(client->stream, NULL, NULL);
     enum weir_err err = tls_open(&downstream->streams->tls, tls_server_ssl(client->listening->tls),
                                  &client->stream, buf, deadline, why, &client->stream);
-    if (err == WEIR_E_TIMEOUT)
-        note(client, GREETING_TIMEOUT);
-    else if (err)
-        note(client, GREETING_FAILED);
+    if (err)
+        note_failure(client, err);
     else
         note(client, tls_facts_of(client->stream).resumed ? GREETING_RESUMED : GREETING_FULL);
     if (err && *why)
@@ -127,7 +132,7 @@ WEIR_SUSPENDS static enum weir_err expect_tls(struct client *client, struct weir
 {
     enum weir_err err = *buf ? WEIR_OK : receive(client, deadline, buf);
     if (err) {
-        note(client, err == WEIR_E_TIMEOUT ? GREETING_TIMEOUT : GREETING_FAILED);
+        note_failure(client, err);
         return err;
     }
     char first = *iobuf_slice(*buf).at;
@@ -152,6 +157,8 @@ WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **b
                                                        : downstream->client->header_timeout);
     if (listening->expects_preface) {
         enum weir_err err = take_preface(client, deadline, buf);
+        if (err == WEIR_E_CANCELED)
+            return err;
         if (err) {
             note(client, GREETING_BAD_PREFACE);
             tell(client, "PROXY preface",

@@ -30,6 +30,7 @@ struct tls_stream {
     unsigned talk_records; /* since bytes came */
     bool sending;
     bool said_goodbye;
+    bool mute; /* what OpenSSL still writes would follow a record that was cut */
     stream_watch_fn *watch;
     void *watch_owner;
 };
@@ -49,7 +50,7 @@ static struct iobufs *bufs_of(struct tls_stream *self)
 /* A record is lost, or may be: what came behind it would mean nothing to the peer. */
 static void end_sending(struct tls_stream *self)
 {
-    self->said_goodbye = true;
+    self->said_goodbye = self->mute = true;
     tls_bufs_drop_out(&self->bufs);
 }
 
@@ -76,6 +77,8 @@ WEIR_SUSPENDS static enum weir_err flush(struct tls_stream *self, struct weir_ti
 static void flush_now(struct tls_stream *self)
 {
     struct tls_bufs *bufs = &self->bufs;
+    if (self->mute)
+        tls_bufs_drop_out(bufs);
     while (!self->sending && self->stream.over && bufs->out) {
         struct iobuf *buf = bufs->out;
         buf->start += (uint32_t)stream_send_now(self->stream.over, iobuf_slice(buf));
@@ -212,6 +215,13 @@ static bool tls_peer_ended(const struct stream *stream)
            stream_peer_ended(stream->over);
 }
 
+/* Not in the middle of a record: some versions of OpenSSL lose it then (CVE-2024-4741). */
+static void free_buffers(struct tls_stream *self)
+{
+    if (!tls_bufs_in_record(&self->bufs))
+        SSL_free_buffers(self->ssl);
+}
+
 /* Only what is more than the protocol's own talk is worth a call. */
 static void on_below(struct stream *below, void *owner)
 {
@@ -219,7 +229,7 @@ static void on_below(struct stream *below, void *owner)
     struct iobuf *found = NULL;
     must(below == self->stream.over);
     if (!self->plain && look_through(self, LOOK_TOLD, &found) == STREAM_QUIET) {
-        SSL_free_buffers(self->ssl); /* a ticket has used them */
+        free_buffers(self); /* a ticket has used them */
         return;
     }
     if (found)
@@ -233,7 +243,7 @@ static void tls_watch(struct stream *stream, stream_watch_fn *watch, void *owner
     self->watch = watch;
     self->watch_owner = owner;
     if (watch)
-        SSL_free_buffers(self->ssl);
+        free_buffers(self);
     stream_watch(stream->over, watch ? on_below : NULL, self);
 }
 
@@ -395,14 +405,15 @@ static void judge(struct tls_stream *self, struct detached *came)
             iobuf_give(bufs_of(self), &buf);
         }
     }
+    if (state == STREAM_QUIET && tls_bufs_in_record(&self->bufs))
+        found = iobuf_take(bufs_of(self)); /* as tls_look() has it */
+    bool is_lost =
+        state == STREAM_BROKEN || self->bufs.out || (tls_bufs_in_record(&self->bufs) && !found);
     if (found)
         iobuf_leave(bufs_of(self));
     came->received = found;
-    if (came->end == IO_NOTHING && state == STREAM_ENDED)
-        came->end = IO_EOF;
-    else if (came->end == IO_NOTHING &&
-             (state == STREAM_BROKEN || self->bufs.out || tls_bufs_in_record(&self->bufs)))
-        came->end = IO_RESET;
+    if (came->end == IO_NOTHING && (is_lost || state == STREAM_ENDED))
+        came->end = is_lost ? IO_RESET : IO_EOF;
 }
 
 WEIR_SUSPENDS static void tls_detach(struct stream **stream, struct stream_parcel *ret_parcel)

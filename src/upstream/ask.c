@@ -11,6 +11,8 @@
 #define PATIENCE weir_span_ms(10)
 /* RFC 8305 section 5: how long one attempt to connect goes on alone. */
 #define ATTEMPT_DELAY weir_span_ms(250)
+/* What comes on top may take longer where the address is good; beyond this another one is tried. */
+#define CONNECTED_DELAY weir_span_s(1)
 
 bool ask_is_settled(const struct ask *ask)
 {
@@ -59,6 +61,7 @@ static struct peer *next_sibling(const struct ask *ask)
 
 static void note_dial(struct ask *ask)
 {
+    ask->waited_for_tls = false;
     ask->slow = next_sibling(ask) ? loop_deadline(ask->pool->loop, ATTEMPT_DELAY) : WEIR_NEVER;
 }
 
@@ -114,10 +117,12 @@ static void add_company(struct ask *ask)
     struct list *link = list_last(&ask->dials);
     struct dialling *last = link ? container_of(link, struct dialling, ask_link) : NULL;
     ask->slow = WEIR_NEVER;
-    /* TLS may take its time where the address is good. */
-    if (last && last->story.connected)
+    if (last && last->story.connected && !ask->waited_for_tls) {
+        ask->waited_for_tls = true;
+        ask->slow = loop_deadline(ask->pool->loop, CONNECTED_DELAY);
         return;
-    if (last)
+    }
+    if (last && !last->story.connected)
         dialling_hold_peer(last);
     (void)dial_sibling(ask);
 }

@@ -50,6 +50,7 @@ struct ask {
     struct list dials;     /* its own that are under way, by dialling.ask_link */
     unsigned peers_tried;  /* of its peer and that one's siblings: so many were dialled */
     struct weir_time slow; /* when the last one of its dials is, and gets company; WEIR_NEVER */
+    bool waited_for_tls;   /* the last one has connected, and was given time for the rest */
     struct errand *errand; /* to another worker, for a connection; NULL: none is under way */
     unsigned errand_count; /* so far */
     enum ask_place place;

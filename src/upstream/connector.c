@@ -92,7 +92,8 @@ static void tell(struct wish *wish)
     }
     /* What was dialled for another is not this request's time. */
     if (story->source == SOURCE_NEW && story->connect.ns > 0)
-        story->tls = conn->tls_took;
+        story->tls = weir_span_ns(conn->tls_took.ns < story->connect.ns ? conn->tls_took.ns
+                                                                        : story->connect.ns);
     story->connect = weir_span_ns(story->connect.ns - story->tls.ns);
     story->facts = tls_facts_of(conn->stream);
     conn->moved = false;

@@ -40,9 +40,12 @@ static void put(struct key *key, const void *bytes, size_t len)
 /* Up to the NUL; a name in the abstract begins with one, and is as long as it is. */
 static size_t path_bytes(const struct addr *addr)
 {
-    size_t bytes = addr->len - offsetof(struct sockaddr_un, sun_path);
     if (addr->len <= offsetof(struct sockaddr_un, sun_path))
         return 0;
+    size_t bytes = addr->len - offsetof(struct sockaddr_un, sun_path);
+    /* The kernel's length counts a NUL that has no room behind the longest path. */
+    if (bytes > sizeof addr->local.sun_path)
+        bytes = sizeof addr->local.sun_path;
     return addr->local.sun_path[0] ? strnlen(addr->local.sun_path, bytes) : bytes;
 }
 

@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { KEY_BYTES_MAX = 480 };
+enum { KEY_BYTES_MAX = 512 }; /* four addresses of at most 115, and what is short */
 
 struct key {
     uint64_t hash; /* XXH3 over the bytes, seeded per process */

@@ -37,6 +37,7 @@ static void fill_options(struct peer_options *options, int fill, const char *add
     options->proxy = NULL;
     options->preface = PREFACE_NONE;
     options->preface_source.len = options->preface_destination.len = 0;
+    options->preface_client = 0;
     options->group_key = 0;
     options->limits = plain.limits;
     options->tcp = plain.tcp;
@@ -94,6 +95,8 @@ static unsigned way_mutants(struct peer_options *all, unsigned count)
     all[count].preface_source = addr_of("192.0.2.1:1001");
     all[count++].preface = PREFACE_V2;
     all[count].preface_destination = addr_of("192.0.2.1:1000");
+    all[count++].preface = PREFACE_V2;
+    all[count].preface_client = 1;
     all[count++].preface = PREFACE_V2;
     return count;
 }
@@ -231,6 +234,50 @@ TEST(the_longest_addresses_fit)
     options.source = options.addr;
     key_make(&options, &key);
     CHECK(key.len <= KEY_BYTES_MAX);
+}
+
+/* A client chooses how long a part of it is. */
+TEST(the_longest_key_has_room)
+{
+    static const struct tls_client client;
+    static const struct peer_proxy proxy;
+    struct peer_options options;
+    struct key key, other;
+    char host[108];
+    fill_options(&options, 0, "[::1]:65535");
+    memset(host, 'h', sizeof host);
+    must(addr_of_name(slice_of(host, 101), 65535, &options.addr) == WEIR_OK);
+    options.source = ip_of("2001:db8::1");
+    options.tls = &client;
+    options.proxy = &proxy;
+    options.preface = PREFACE_V2;
+    options.preface_client = UINT64_MAX;
+    struct addr *ends[] = {&options.preface_source, &options.preface_destination};
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        memset(ends[i], 'x', sizeof *ends[i]);
+        ends[i]->local.sun_family = AF_UNIX;
+        ends[i]->len =
+            sizeof ends[i]->local + 1; /* as the kernel tells it of a path without room */
+    }
+    key_make(&options, &key);
+    options.preface_source.local.sun_path[107] = 'y';
+    key_make(&options, &other);
+    CHECK(!key_equal(&key, &other));
+}
+
+/* Names in the abstract begin with a NUL. */
+TEST(clients_with_abstract_names_differ)
+{
+    struct peer_options options;
+    struct key alice, bob;
+    fill_options(&options, 0, "10.1.2.3:8080");
+    options.preface = PREFACE_V2;
+    options.preface_source = addr_of("unix:/alice");
+    options.preface_source.local.sun_path[0] = '\0';
+    key_make(&options, &alice);
+    memcpy(options.preface_source.local.sun_path + 1, "bobby", 5);
+    key_make(&options, &bob);
+    CHECK(!key_equal(&alice, &bob));
 }
 
 CHECK_MAIN
