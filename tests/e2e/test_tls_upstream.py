@@ -334,3 +334,15 @@ def test_another_server_is_tried_when_a_handshake_fails(behind, tls_origins, con
     client = connect(behind(bad, good))
     assert [client.request("POST", body=b"x").status for _ in range(6)] == [200] * 6
     assert len(good.exchanges) == 6 and bad.received == b""
+
+
+def test_another_address_of_the_name_is_tried_when_one_hangs_in_tls(weir, nameserver, tls_origins,
+                                                                    connect, authority):
+    port = sockets.free_port()
+    silent, _ = sockets.listen(f"127.0.7.1:{port}")
+    tls_origins(address=f"127.0.7.2:{port}")
+    names = nameserver({tls.ORIGIN: ["127.0.7.1", "127.0.7.2"]})
+    proxy = weir(one_upstream(f"{tls.ORIGIN}:{port}", resolver=names.config,
+                              upstream={"tls": {"ca": authority.ca}}))
+    assert [connect(proxy).get().status for _ in range(4)] == [200] * 4
+    silent.close()
