@@ -64,11 +64,19 @@ static void check_prefixes(struct weir_slice bytes, const struct outcome *whole)
     must(is_last_due(last) || goes_on(last));
 }
 
+/* Every address, which has no family of its own. */
+static bool is_any(const char *text)
+{
+    return strcmp(text, "::") == 0 || strcmp(text, "0.0.0.0") == 0;
+}
+
 static void check_same(const struct addr *a, const struct addr *b)
 {
     char text[ADDR_TEXT_SIZE], other[ADDR_TEXT_SIZE];
     addr_print(a, text); /* for the sanitizer */
-    must(strcmp(addr_print_ip(a, text), addr_print_ip(b, other)) == 0);
+    addr_print_ip(a, text);
+    addr_print_ip(b, other);
+    must(strcmp(text, other) == 0 || (is_any(text) && is_any(other)));
     must(a->len == 0 || addr_port(a) == addr_port(b));
 }
 
