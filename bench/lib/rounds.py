@@ -83,3 +83,11 @@ def measure_round(origin, one, body, fetch, load):
 def show_progress(words):
     if sys.stderr.isatty():
         print(f"\r\033[K{words}", end="", file=sys.stderr, flush=True)
+
+
+def print_header(result):
+    on = result["machine"]
+    print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
+    print(f"{on['processors']} x {on['processor']}, Linux {on['kernel']}, "
+          f"load average {on['load_average']}; one worker each, {result['rounds']} rounds of "
+          f"{result['seconds']} s in turn")

@@ -14,7 +14,8 @@ from lib.children import Failed
 from lib.load import run_wrk
 from lib.origin import Origin, fetch_body
 from lib.proxies import PLAIN, PROXIES, RunningProxy, version_of
-from lib.rounds import find_all, measure_round, show_progress, working_directory
+from lib.rounds import (find_all, measure_round, print_header, show_progress,
+                        working_directory)
 
 NAME = "cost"
 WARM_UP_SECONDS = 1
@@ -82,14 +83,6 @@ def measure_case(origin, running, size, connections, options):
     proxies = [one.proxy for one in running]
     return {"response_bytes": size, "connections": connections,
             **figures.summarize(proxies, rounds)}
-
-
-def print_header(result):
-    on = result["machine"]
-    print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
-    print(f"{on['processors']} x {on['processor']}, Linux {on['kernel']}, "
-          f"load average {on['load_average']}; one worker each, {result['rounds']} rounds of "
-          f"{result['seconds']} s in turn")
 
 
 def print_case(case):

@@ -19,7 +19,8 @@ from lib.children import Failed
 from lib.load import run_tls_load, run_wrk
 from lib.origin import Origin, fetch_body
 from lib.proxies import PROXIES, RunningProxy, version_of
-from lib.rounds import find_all, measure_round, show_progress, working_directory
+from lib.rounds import (find_all, measure_round, print_header, show_progress,
+                        working_directory)
 
 NAME = "tls"
 AIM = 0.9
@@ -200,14 +201,6 @@ def measure_case(bench, case, found):
             **figures.summarize([one.proxy for one in running], rounds)}
 
 
-def print_header(result):
-    on = result["machine"]
-    print(", ".join(f"{name} {version}" for name, version in result["versions"].items()))
-    print(f"{on['processors']} x {on['processor']}, Linux {on['kernel']}, "
-          f"load average {on['load_average']}; one worker each, {result['rounds']} rounds of "
-          f"{result['seconds']} s in turn\nall: {result['spoken']}")
-
-
 def row_of(one):
     errors = ", ".join(f"{name} {count}" for name, count in one["errors"].items())
     return [one["name"] + (" (!)" if errors else ""),
@@ -255,6 +248,7 @@ def run(options):
     result = {"table": NAME, "versions": versions, "machine": machine.describe(), "spoken": SPOKEN,
               "rounds": options.rounds, "seconds": options.seconds, "cases": []}
     print_header(result)
+    print(f"all: {result['spoken']}")
     with contextlib.ExitStack() as stack:
         bench = Bench(stack, options)
         for case in cases:

@@ -108,13 +108,10 @@ def test_bytes_that_come_together_with_the_next_request_are_never_delivered(orig
     client = connect(proxy)
     client.get()
     proxy.wait_idle(1)
-    proxy.stand_still()
-    try:
+    with proxy.standing_still():
         client.send(request(target="/next"))
         say.set()
         assert said.wait(5)
-    finally:
-        proxy.go_on()
     response = client.receive()
     assert (response.connection, response.body) == (2, b"GET /next\n")
     found = proxy.metrics().by("weir_pool_unexpected_data_total", "place")
@@ -137,13 +134,10 @@ def test_connection_that_ends_together_with_the_next_request(origin, proxy, conn
     client = connect(proxy)
     client.get()
     proxy.wait_idle(1)
-    proxy.stand_still()
-    try:
+    with proxy.standing_still():
         client.send(request("POST", "/next", body=b"hello"))
         end.set()
         assert ended.wait(5)
-    finally:
-        proxy.go_on()
     response = client.receive()
     assert (response.status, response.connection) == (200, 2)
 
@@ -185,16 +179,13 @@ def test_ends_at_rest_do_not_hit_the_requests_that_come_with_them(origin, proxy,
     go.set()
     assert [client.receive().status for client in clients] == [200] * 8
     proxy.wait_idle(8)
-    proxy.stand_still()
-    try:
+    with proxy.standing_still():
         if first == "end":
             end_them()
         for number, client in enumerate(clients):
             client.send(request("POST", f"/{number}", body=b"x") if number % 2
                         else request(target=f"/{number}"))
         end_them() if first == "request" else None
-    finally:
-        proxy.go_on()
     for number, client in enumerate(clients):
         method = b"POST" if number % 2 else b"GET"
         response = client.receive()
@@ -224,12 +215,9 @@ def test_a_request_that_comes_together_with_the_timer_of_the_rest(origin, weir, 
     client = connect(proxy)
     client.get()
     began = time.monotonic()
-    proxy.stand_still()
-    try:
+    with proxy.standing_still():
         client.send(request(method, "/next", body=b"x" if method == "POST" else None))
         wait_until(lambda: time.monotonic() - began > 0.2)
-    finally:
-        proxy.go_on()
     response = client.receive()
     assert (response.status, response.connection, response.ordinal) == (200, 2, 1)
     assert proxy.closed() == {"idle_timeout": 1}

@@ -105,13 +105,10 @@ def test_what_tls_says_together_with_the_next_request(weir, talker, world, conne
     client = connect(proxy)
     client.get()
     proxy.wait_idle(1)
-    proxy.stand_still()
-    try:
+    with proxy.standing_still():
         client.send(request("POST", "/next", body=b"hello"))
         say.set()
         assert said.wait(5)
-    finally:
-        proxy.go_on()
     response = client.receive()
     assert (response.status, response.connection, response.ordinal) == (200, 1, 2)
     assert proxy.metric("weir_pool_unexpected_data_total") == 0
@@ -249,13 +246,10 @@ def test_an_end_together_with_the_next_request_costs_no_post(behind, tls_origins
     client = connect(proxy)
     client.get()
     proxy.wait_idle(1)
-    proxy.stand_still()
-    try:
+    with proxy.standing_still():
         client.send(request("POST", "/next", body=b"hello"))
         end.set()
         assert ended.wait(5)
-    finally:
-        proxy.go_on()
     response = client.receive()
     assert (response.status, response.connection) == (200, 2)
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Runs the real program: a configuration as a dict, free ports, its logs, metrics and pools."""
 
+import contextlib
 import fcntl
 import json
 import os
@@ -180,6 +181,15 @@ class Weir:
         wait_equal(state, (count, 0), what="idle and in-use connections")
 
     # --- How it ends ---
+
+    @contextlib.contextmanager
+    def standing_still(self):
+        """What happens meanwhile arrives together."""
+        self.stand_still()
+        try:
+            yield
+        finally:
+            self.go_on()
 
     def stand_still(self):
         """Stop every thread, as SIGSTOP does, and wait until all of them stand: one of them has to
