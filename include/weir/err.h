@@ -30,6 +30,7 @@ enum weir_retry {
     WEIR_RETRY_NEVER,
     WEIR_RETRY_IF_REUSED,
     WEIR_RETRY_ANYWHERE,
+    WEIR_RETRY_UNPROCESSED,
 };
 
 #ifdef __cplusplus

@@ -275,10 +275,14 @@ static void print_by_greeting(const struct page *page)
     print_array(page, "result", greeting_at, 0, GREETING_TLS_COUNT);
 }
 
+static const char *protocol_at(unsigned number)
+{
+    return http_protocol_name((enum http_protocol)number);
+}
+
 static void print_by_protocol(const struct page *page)
 {
-    const struct label label = {"protocol", "http/1.1"};
-    print_sample(page, &label, 1, sum(page, 0));
+    print_array(page, "protocol", protocol_at, 0, HTTP_PROTOCOL_COUNT);
 }
 
 static void print_version(const struct page *page)

@@ -14,6 +14,7 @@ struct err_row {
 #define RETRY_NEVER WEIR_RETRY_NEVER
 #define RETRY_IF_REUSED WEIR_RETRY_IF_REUSED
 #define RETRY_ANYWHERE WEIR_RETRY_ANYWHERE
+#define RETRY_UNPROCESSED WEIR_RETRY_UNPROCESSED
 
 static const struct err_row rows[WEIR_E_COUNT] = {
     [WEIR_OK] = {"ok", "no error", "", 200, WEIR_RETRY_NEVER},

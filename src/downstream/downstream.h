@@ -14,6 +14,7 @@
 #include "base/stat.h"
 #include "downstream/exchange.h"
 #include "downstream/options.h"
+#include "http/h2_guard.h"
 #include "stream/streams.h"
 
 /* How what comes before the first request went, where something does. */
@@ -47,6 +48,8 @@ struct downstream {
     struct list clients;
     struct slab client_slab, addr_slab;
     stat_count greetings[GREETING_COUNT];
+    stat_count requests[HTTP_PROTOCOL_COUNT];
+    stat_count floods[H2_FLOOD_COUNT]; /* connections that were ended for one */
     stat_count open;       /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
     bool draining, wants_local;

@@ -15,6 +15,7 @@ struct listener_options {
     struct addr addr;
     struct tls_server *tls; /* NULL: plain */
     bool expects_preface;   /* a PROXY preface comes first, and is believed */
+    bool speaks_h1, speaks_h2;
 };
 
 /* How a service treats its clients. */

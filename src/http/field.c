@@ -66,13 +66,13 @@ static bool add(struct fields *fields, struct field field)
 bool fields_add(struct fields *fields, struct weir_slice name, struct weir_slice value)
 {
     must(name.len > 0);
-    return add(fields, (struct field){name, value, field_id_of(name)});
+    return add(fields, (struct field){name, value, field_id_of(name), false});
 }
 
 bool fields_add_known(struct fields *fields, enum field_id id, struct weir_slice value)
 {
     must(id > FIELD_OTHER && id < FIELD_COUNT);
-    return add(fields, (struct field){wire_names[id], value, id});
+    return add(fields, (struct field){wire_names[id], value, id, false});
 }
 
 const struct field *fields_find(const struct fields *fields, enum field_id id)

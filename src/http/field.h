@@ -29,6 +29,7 @@ struct field {
     struct weir_slice name;
     struct weir_slice value;
     enum field_id id;
+    bool never_index; /* it is secret: HPACK must not remember it (RFC 7541 section 7.1.3) */
 };
 
 struct fields {

@@ -25,6 +25,12 @@ bool http_method_is_idempotent(enum http_method method)
     return false;
 }
 
+const char *http_protocol_name(enum http_protocol protocol)
+{
+    static const char *const names[] = {[HTTP_1] = "http/1.1", [HTTP_2] = "h2"};
+    return names[protocol];
+}
+
 struct weir_slice http_reason(uint16_t status)
 {
     switch (status) {

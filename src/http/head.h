@@ -13,6 +13,10 @@ enum http_method {
 #undef X
 };
 
+/* What a message travelled in; the names are those of ALPN. */
+enum http_protocol { HTTP_1, HTTP_2, HTTP_PROTOCOL_COUNT };
+const char *http_protocol_name(enum http_protocol protocol);
+
 /* The four forms of a request target (RFC 9112 section 3.2). */
 enum http_target {
     TARGET_ORIGIN,
@@ -24,7 +28,8 @@ enum http_target {
 struct http_request {
     enum http_method method;
     enum http_target form;
-    uint8_t minor; /* HTTP/1.minor: 0 or 1 */
+    enum http_protocol protocol;
+    uint8_t minor; /* HTTP/1.minor: 0 or 1; 1 for what came in HTTP/2 */
     struct weir_slice method_text;
     struct weir_slice target; /* as it came */
     struct weir_slice scheme; /* of the absolute form, else empty */
@@ -35,6 +40,7 @@ struct http_request {
 };
 
 struct http_response {
+    enum http_protocol protocol;
     uint16_t status;
     uint8_t minor;
     struct weir_slice reason;

@@ -113,9 +113,12 @@ static enum weir_err set_host(struct http_request *request)
 }
 
 /* As one more line, which is the same as one more member (RFC 9110 section 5.3). */
-static bool add_via(struct fields *fields, uint8_t minor)
+static bool add_via(struct fields *fields, enum http_protocol protocol, uint8_t minor)
 {
-    return fields_add_known(fields, FIELD_VIA, minor == 0 ? SLICE("1.0 weir") : SLICE("1.1 weir"));
+    struct weir_slice via = protocol == HTTP_2 ? SLICE("2 weir")
+                            : minor == 0       ? SLICE("1.0 weir")
+                                               : SLICE("1.1 weir");
+    return fields_add_known(fields, FIELD_VIA, via);
 }
 
 static size_t joined_bytes(const struct fields *fields, enum field_id id)
@@ -193,7 +196,7 @@ enum weir_err hop_request(struct http_request *request, const struct http_framin
     TRY(set_te(fields, trailers));
     TRY(set_connection(fields, trailers, upgrade));
     TRY(set_framing(fields, framing, arena));
-    TRY(put_in(add_via(fields, request->minor)));
+    TRY(put_in(add_via(fields, request->protocol, request->minor)));
     return add_forwarding(request, from, arena);
 }
 
@@ -213,7 +216,8 @@ enum weir_err hop_response(struct http_response *response, bool upgrade, struct 
         fields_remove(fields, FIELD_UPGRADE);
     if (upgrade && !fields_add_known(fields, FIELD_CONNECTION, SLICE("upgrade")))
         return WEIR_E_RESPONSE_HEAD_LENGTH;
-    return add_via(fields, response->minor) ? WEIR_OK : WEIR_E_RESPONSE_HEAD_LENGTH;
+    return add_via(fields, response->protocol, response->minor) ? WEIR_OK
+                                                                : WEIR_E_RESPONSE_HEAD_LENGTH;
 }
 
 /* Known fields that must not be in trailers: framing, routing, authentication, control. */

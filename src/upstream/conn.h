@@ -25,6 +25,7 @@ enum conn_state { CONN_IN_USE, CONN_IDLE };
 struct conn {
     uint32_t magic;
     enum conn_state state;
+    enum http_protocol protocol;
     uint64_t id;               /* never used again in this process */
     struct weir_span tls_took; /* its handshake; 0 after it has moved, or without one */
     struct pool *pool;

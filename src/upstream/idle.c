@@ -203,7 +203,7 @@ void idle_enter(struct conn *conn)
     enter_lists(conn);
     pool->idle_count++;
     conn->key->idle_count++;
-    stat_add(&conn_stats(conn)->idle, 1);
+    stat_add(&conn_stats(conn)->idle[conn->protocol], 1);
     tell_oldest(pool);
     idle_tell_census(conn->key, pool);
 }
@@ -224,7 +224,7 @@ void idle_leave(struct conn *conn)
     list_remove(&conn->idle_link);
     pool->idle_count--;
     conn->key->idle_count--;
-    stat_sub(&conn_stats(conn)->idle, 1);
+    stat_sub(&conn_stats(conn)->idle[conn->protocol], 1);
     places_give(&pool->commons->places, pool->worker);
     if (was_oldest)
         tell_oldest(pool);

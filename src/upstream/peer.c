@@ -34,6 +34,14 @@ void peer_options_init(struct peer_options *options)
                 .keepalive_count = 3,
                 .user_timeout = WEIR_FOREVER,
             },
+        .h2 =
+            {
+                .max_streams = 100,
+                .stream_window = 8 << 20,
+                .connection_window = 8 << 20,
+                .ping_interval = WEIR_FOREVER,
+                .ping_timeout = weir_span_s(5),
+            },
     };
 }
 

@@ -14,7 +14,20 @@
 #include "upstream/key.h"
 #include <weir/time.h>
 
-enum peer_protocol { PEER_HTTP1 };
+enum peer_protocol {
+    PEER_HTTP1,
+    PEER_HTTP2, /* and nothing else */
+    PEER_AUTO,  /* what the server picks in TLS's handshake, HTTP/2 first; HTTP/1 without TLS */
+};
+
+/* How HTTP/2 is spoken with it. */
+struct peer_h2 {
+    unsigned max_streams;      /* at once on one connection, if the server allows as many */
+    unsigned stream_window;    /* bytes: how far the window of a stream grows */
+    unsigned connection_window; /* bytes */
+    struct weir_span ping_interval; /* WEIR_FOREVER: none */
+    struct weir_span ping_timeout;
+};
 
 /* How long things may take and how often a connection may be used. */
 struct peer_limits {
@@ -78,6 +91,7 @@ struct peer_options {
     uint64_t group_key; /* of two peers that differ in it none shares the other's connections */
     struct peer_limits limits;
     struct peer_tcp tcp;
+    struct peer_h2 h2;
 };
 
 /*

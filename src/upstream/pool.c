@@ -78,7 +78,7 @@ static void enter_use(struct conn *conn)
     conn->state = CONN_IN_USE;
     conn->pool->in_use_count++;
     conn->key->in_use_count++;
-    stat_add(&conn_stats(conn)->in_use, 1);
+    stat_add(&conn_stats(conn)->in_use[conn->protocol], 1);
     if (conn->peer->options.counts_active)
         atomic_fetch_add_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);
 }
@@ -88,7 +88,7 @@ static void leave_use(struct conn *conn)
     must(conn->state == CONN_IN_USE);
     conn->pool->in_use_count--;
     conn->key->in_use_count--;
-    stat_sub(&conn_stats(conn)->in_use, 1);
+    stat_sub(&conn_stats(conn)->in_use[conn->protocol], 1);
     if (conn->peer->options.counts_active)
         atomic_fetch_sub_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);
 }

@@ -69,6 +69,12 @@ const char *tls_result_name(enum tls_result result)
     return names[result];
 }
 
+const char *ping_result_name(enum ping_result result)
+{
+    must((unsigned)result < PING_RESULT_COUNT);
+    return result == PING_ANSWERED ? "answered" : "lost";
+}
+
 const char *retry_result_name(enum retry_result result)
 {
     must((unsigned)result < RETRY_RESULT_COUNT);

@@ -8,6 +8,8 @@
  */
 
 #include "base/stat.h"
+#include "http/h2_guard.h"
+#include "http/head.h"
 #include "upstream/reuse.h"
 #include <weir/err.h>
 
@@ -69,6 +71,10 @@ const char *retry_result_name(enum retry_result result);
 enum tls_result { TLS_FULL, TLS_RESUMED, TLS_FAILED, TLS_RESULT_COUNT };
 const char *tls_result_name(enum tls_result result);
 
+/* What became of a PING. */
+enum ping_result { PING_ANSWERED, PING_LOST, PING_RESULT_COUNT };
+const char *ping_result_name(enum ping_result result);
+
 struct upstream_stats {
     stat_count requests[SOURCE_COUNT];
     stat_count opened;
@@ -82,7 +88,12 @@ struct upstream_stats {
     stat_count takeovers[TAKE_COUNT];
     stat_count health_checks[CHECK_COUNT];
     stat_count tls_handshakes[TLS_RESULT_COUNT];
-    stat_count idle, in_use, dialling, waiting; /* gauges */
+    stat_count goaways; /* received */
+    stat_count pings[PING_RESULT_COUNT];
+    stat_count floods[H2_FLOOD_COUNT];
+    stat_count idle[HTTP_PROTOCOL_COUNT], in_use[HTTP_PROTOCOL_COUNT]; /* gauges, as all below */
+    stat_count streams; /* of HTTP/2 */
+    stat_count dialling, waiting;
     stat_count servers, unwell_servers;         /* gauges: addresses, and those that fail checks */
     struct histogram wait;                      /* of those that stood in a queue */
     struct histogram connect;                   /* with all that comes before TLS */

@@ -20,8 +20,8 @@ static void add_stats(const struct part *part, unsigned peer_count, struct books
     for (unsigned i = 0; i < peer_count; i++) {
         const struct upstream_stats *stats = &part->stats[i];
         books->opened += stat_read(&stats->opened);
-        books->idle += stat_read(&stats->idle);
-        books->in_use += stat_read(&stats->in_use);
+        books->idle += stat_read(&stats->idle[HTTP_1]);
+        books->in_use += stat_read(&stats->in_use[HTTP_1]);
         books->dialling += stat_read(&stats->dialling);
         books->news += stat_read(&stats->requests[SOURCE_NEW]);
         for (unsigned reason = 0; reason < CLOSE_COUNT; reason++)

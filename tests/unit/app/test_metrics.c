@@ -85,8 +85,8 @@ TEST(counters_are_summed_over_the_workers)
     stat_add(&stats_of(1, 0, 0)->requests[SOURCE_REUSED], 6);
     stat_add(&stats_of(1, 0, 0)->requests[SOURCE_NEW], 4);
     stat_add(&stats_of(1, 0, 0)->opened, 4);
-    stat_add(&stats_of(0, 0, 0)->idle, 3);
-    stat_add(&stats_of(1, 0, 0)->idle, 1);
+    stat_add(&stats_of(0, 0, 0)->idle[HTTP_1], 3);
+    stat_add(&stats_of(1, 0, 0)->idle[HTTP_1], 1);
     stat_add(&workers[0].services[1]->downstream.open, 7);
     metrics_print(&program, &page);
     CHECK(has_line("weir_upstream_requests_total{service=\"edge\",upstream=\"web\","

@@ -64,8 +64,8 @@ static inline void rig_close(void)
     pool_fini(&rig.pool);
     commons_free(&rig.commons);
     for (unsigned i = 0; i < RIG_SERVERS; i++) {
-        CHECK_EQ(0, stat_read(&rig.stats[i].idle));
-        CHECK_EQ(0, stat_read(&rig.stats[i].in_use));
+        CHECK_EQ(0, stat_read(&rig.stats[i].idle[HTTP_1]));
+        CHECK_EQ(0, stat_read(&rig.stats[i].in_use[HTTP_1]));
         CHECK_EQ(0, stat_read(&rig.stats[i].dialling));
         raw_close(rig.servers[i].descriptor);
     }

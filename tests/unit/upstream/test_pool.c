@@ -158,7 +158,7 @@ STAGE_TEST(an_emptied_key_can_be_used_again)
             other = rig_idle(1); /* evicts it */
         if (i == 2)
             raw_close(a.server);
-        STAGE_UNTIL(stat_read(&rig.stats[0].idle) == 0);
+        STAGE_UNTIL(stat_read(&rig.stats[0].idle[HTTP_1]) == 0);
         CHECK_EQ(0, rig_pop(0));
         if (i != 2)
             raw_close(a.server);
@@ -220,8 +220,8 @@ STAGE_TEST(peers_with_equal_keys_share)
     if (CHECK(conn)) {
         CHECK_EQ(a.id, conn->id);
         CHECK(conn->peer == &twin);
-        CHECK_EQ(1, stat_read(&rig.stats[2].in_use));
-        CHECK_EQ(0, stat_read(&rig.stats[0].in_use));
+        CHECK_EQ(1, stat_read(&rig.stats[2].in_use[HTTP_1]));
+        CHECK_EQ(0, stat_read(&rig.stats[0].in_use[HTTP_1]));
         pool_close(&conn, CLOSE_ERROR, true);
     }
     raw_close(a.server);
@@ -233,16 +233,16 @@ STAGE_TEST(gauges_and_counters_follow)
     rig_open(8);
     struct upstream_stats *stats = &rig.stats[0];
     struct rig_pair a = rig_dial(0);
-    CHECK_EQ(1, stat_read(&stats->in_use));
+    CHECK_EQ(1, stat_read(&stats->in_use[HTTP_1]));
     CHECK_EQ(1, stat_read(&stats->opened));
     CHECK_EQ(0, stat_read(&stats->dialling));
     rig_put(&a);
-    CHECK_EQ(0, stat_read(&stats->in_use));
-    CHECK_EQ(1, stat_read(&stats->idle));
+    CHECK_EQ(0, stat_read(&stats->in_use[HTTP_1]));
+    CHECK_EQ(1, stat_read(&stats->idle[HTTP_1]));
     CHECK_EQ(a.id, rig_take(0, &a.conn));
     rig_put(&a);
     CHECK_EQ(a.id, rig_pop(0));
-    CHECK_EQ(0, stat_read(&stats->idle));
+    CHECK_EQ(0, stat_read(&stats->idle[HTTP_1]));
     uint64_t connects = 0;
     for (int i = 0; i < HISTOGRAM_BUCKETS; i++)
         connects += stat_read(&stats->connect.counts[i]);
