@@ -9,7 +9,7 @@ _Static_assert(FIELD_COUNT <= 64, "struct fields keeps a bit for each id");
  * the compiler (an initializer given twice): choose other factors then.
  */
 enum { SLOT_COUNT = 128 };
-#define SLOT(length, first, last) (((length) + 9u * (first) + 34u * (last)) % SLOT_COUNT)
+#define SLOT(length, first, last) (((length) + 9u * (first) + 36u * (last)) % SLOT_COUNT)
 
 static const uint8_t slots[SLOT_COUNT] = {
 #define X(NAME, name, wire_name, first, last) [SLOT(sizeof(name) - 1, first, last)] = FIELD_##NAME,
@@ -54,7 +54,7 @@ void fields_init(struct fields *fields)
     fields->present = 0;
 }
 
-static bool add(struct fields *fields, struct field field)
+bool fields_put(struct fields *fields, struct field field)
 {
     if (fields->count == FIELDS_MAX)
         return false;
@@ -66,13 +66,13 @@ static bool add(struct fields *fields, struct field field)
 bool fields_add(struct fields *fields, struct weir_slice name, struct weir_slice value)
 {
     must(name.len > 0);
-    return add(fields, (struct field){name, value, field_id_of(name), false});
+    return fields_put(fields, (struct field){name, value, field_id_of(name), false});
 }
 
 bool fields_add_known(struct fields *fields, enum field_id id, struct weir_slice value)
 {
     must(id > FIELD_OTHER && id < FIELD_COUNT);
-    return add(fields, (struct field){wire_names[id], value, id, false});
+    return fields_put(fields, (struct field){wire_names[id], value, id, false});
 }
 
 const struct field *fields_find(const struct fields *fields, enum field_id id)

@@ -47,6 +47,8 @@ void fields_init(struct fields *fields);
 
 /* Adds at the end; false when the list is full. `name` and `value` must outlive the list. */
 bool fields_add(struct fields *fields, struct weir_slice name, struct weir_slice value);
+/* The same when its id is known already, which FIELD_OTHER is too. */
+bool fields_put(struct fields *fields, struct field field);
 /* The same for a known name; its spelling on the wire is "Like-This". */
 bool fields_add_known(struct fields *fields, enum field_id id, struct weir_slice value);
 

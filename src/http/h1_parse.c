@@ -10,7 +10,6 @@
 enum {
     HEAD_BYTES = 32 * 1024,
     TARGET_BYTES = 8 * 1024,
-    METHOD_BYTES = 32, /* the longest that IANA has is 17 */
 };
 
 /* Reads a start line into the head that it is of. */

@@ -17,14 +17,22 @@
 
 #include <nghttp2/nghttp2.h>
 
+struct h2_crumb;
+
 /* A head or trailer section while it comes. */
 struct h2_head {
     struct arena *arena;   /* what is kept of it lies there */
-    struct fields *fields; /* the regular ones, Cookie and Host included */
+    struct fields *fields; /* the regular ones, Host and the first Cookie included */
     struct weir_slice method, scheme, authority, path, protocol; /* .at NULL: did not come */
-    uint16_t status;                                             /* 0: did not come */
+    uint16_t status;           /* 0: did not come, or is not three digits */
+    struct h2_crumb *crumbs;   /* further Cookie fields, which a browser may send by the hundred */
+    size_t crumb_bytes;        /* of them in one, each behind "; " */
     size_t bytes, limit_bytes; /* as HPACK counts: names, values and 32 for each field */
-    enum weir_err err;         /* it is too large, or memory is out; what comes is dropped then */
+    /*
+     * It is too large (WEIR_E_REQUEST_HEAD_LENGTH or _TARGET_LENGTH, of a response and of trailers
+     * too) or memory is out; what comes is dropped then.
+     */
+    enum weir_err err;
 };
 
 /* `fields` is emptied. */
@@ -39,8 +47,9 @@ void h2_head_add(struct h2_head *head, struct weir_slice name, struct weir_slice
  * Makes the request of it that an HTTP/1 head with the same meaning would be: method, form and
  * target checked, Cookie fields joined in one (RFC 9113 section 8.2.3), Host out (it must not
  * contradict :authority, which stands in for it). `request->fields` is what h2_head_begin() was
- * given. WEIR_E_REQUEST_MALFORMED, _REQUEST_HEAD_LENGTH, _REQUEST_TARGET_LENGTH, _NO_MEMORY: then
- * the request has no fields, and is there to be answered and logged.
+ * given. WEIR_E_REQUEST_MALFORMED, _REQUEST_METHOD (a longer one than any that is known),
+ * _REQUEST_HEAD_LENGTH, _REQUEST_TARGET_LENGTH, _NO_MEMORY: then the request has no fields, and is
+ * there to be answered and logged, with a method if one came and is a token.
  */
 enum weir_err h2_head_request(struct h2_head *head, struct http_request *request);
 
@@ -49,8 +58,10 @@ enum weir_err h2_head_response(struct h2_head *head, struct http_response *respo
 
 /*
  * How the body goes. A request's or response's Content-Length, if it has one, is checked to be one
- * number. What has no length is BODY_CHUNKED: it has an end of its own, whatever it is sent over.
- * WEIR_E_REQUEST_MALFORMED; WEIR_E_RESPONSE_MALFORMED.
+ * number, and 0 if the message `ended` with its head and could have had a body. What has no length
+ * is BODY_CHUNKED: it has an end of its own, whatever it is sent over. So is a response that ended
+ * with its head and may have a body, because HTTP/1 has to be told that none comes; such a request
+ * is BODY_NONE. WEIR_E_REQUEST_MALFORMED; WEIR_E_RESPONSE_MALFORMED.
  */
 enum weir_err h2_framing_of_request(const struct http_request *request, bool ended,
                                     struct http_framing *ret_framing);

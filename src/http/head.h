@@ -13,6 +13,9 @@ enum http_method {
 #undef X
 };
 
+/* More are no method: the longest that IANA has is 17. */
+enum { METHOD_BYTES = 32 };
+
 /* What a message travelled in; the names are those of ALPN. */
 enum http_protocol { HTTP_1, HTTP_2, HTTP_PROTOCOL_COUNT };
 const char *http_protocol_name(enum http_protocol protocol);

@@ -224,10 +224,10 @@ enum weir_err hop_response(struct http_response *response, bool upgrade, struct 
 static const uint64_t not_in_trailers =
     BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(TE) | BIT(TRAILER) |
     BIT(UPGRADE) | BIT(HTTP2_SETTINGS) | BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | BIT(HOST) |
-    BIT(EXPECT) | BIT(CONTENT_TYPE) | BIT(DATE) | BIT(VIA) | BIT(FORWARDED) | BIT(X_FORWARDED_FOR) |
-    BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PROTO) | BIT(PROXY_AUTHENTICATE) |
-    BIT(PROXY_AUTHORIZATION) | BIT(WWW_AUTHENTICATE) | BIT(IDEMPOTENCY_KEY) | BIT(CLIENT_CERT) |
-    BIT(CLIENT_CERT_CHAIN);
+    BIT(EXPECT) | BIT(CONTENT_TYPE) | BIT(COOKIE) | BIT(DATE) | BIT(VIA) | BIT(FORWARDED) |
+    BIT(X_FORWARDED_FOR) | BIT(X_FORWARDED_HOST) | BIT(X_FORWARDED_PROTO) |
+    BIT(PROXY_AUTHENTICATE) | BIT(PROXY_AUTHORIZATION) | BIT(WWW_AUTHENTICATE) |
+    BIT(IDEMPOTENCY_KEY) | BIT(CLIENT_CERT) | BIT(CLIENT_CERT_CHAIN);
 
 static const struct weir_slice names_not_in_trailers[] = {
     {"age", 3},
@@ -235,7 +235,6 @@ static const struct weir_slice names_not_in_trailers[] = {
     {"cache-control", 13},
     {"content-encoding", 16},
     {"content-range", 13},
-    {"cookie", 6},
     {"expires", 7},
     {"location", 8},
     {"max-forwards", 12},
