@@ -62,6 +62,7 @@ static inline enum h1_result read_field(struct h1_reader *reader, struct field *
     ret_field->name = slice_of(line, (size_t)(colon - line));
     ret_field->value = slice_of(value, (size_t)(stop - value));
     ret_field->id = field_id_of(ret_field->name);
+    ret_field->never_index = false;
     return H1_DONE;
 }
 

@@ -94,6 +94,15 @@ TEST(values_are_trimmed_and_names_known)
     CHECK(feed_trailers.at[0].name.at == text.at);
 }
 
+/* The memory that a head is read into has been anything before. */
+TEST(nothing_in_http1_is_secret_for_hpack)
+{
+    memset(&feed_trailers, 0xff, sizeof feed_trailers);
+    feed(FEED_TRAILERS, SLICE("a: b\r\nCookie: c\r\n\r\n"));
+    CHECK_EQ(2, feed_trailers.count);
+    CHECK(!feed_trailers.at[0].never_index && !feed_trailers.at[1].never_index);
+}
+
 /* Every byte, at places that short and long steps of the scanners come to. */
 TEST(every_byte_in_names_and_values)
 {
