@@ -73,9 +73,12 @@ static void add_pseudo(struct h2_head *head, struct weir_slice name, struct weir
         head->err = WEIR_E_NO_MEMORY;
 }
 
+/* An empty one is left out: it would leave a space at an end, which no value may have. */
 static void add_crumb(struct h2_head *head, struct weir_slice value, bool never_index)
 {
     const struct field *first = fields_find(head->fields, FIELD_COOKIE);
+    if (value.len == 0)
+        return;
     struct h2_crumb *crumb = arena_alloc(head->arena, sizeof *crumb + value.len);
     if (!crumb) {
         head->err = WEIR_E_NO_MEMORY;
@@ -83,8 +86,7 @@ static void add_crumb(struct h2_head *head, struct weir_slice value, bool never_
     }
     crumb->next = head->crumbs;
     crumb->length = value.len;
-    if (value.len > 0)
-        memcpy(crumb->text, value.at, value.len);
+    memcpy(crumb->text, value.at, value.len);
     head->crumbs = crumb;
     head->crumb_bytes += value.len + SLICE("; ").len;
     head->fields->at[first - head->fields->at].never_index |= never_index;
