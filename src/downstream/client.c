@@ -13,6 +13,7 @@
 
 #include "base/check.h"
 #include "co/wait.h"
+#include "downstream/client_h2.h"
 #include "downstream/greet.h"
 
 enum { CLIENT_MAGIC = 0x0c11e417 };
@@ -24,6 +25,7 @@ enum { CLIENT_MAGIC = 0x0c11e417 };
 static void client_close(struct client *client, bool reset)
 {
     struct downstream *downstream = client->downstream;
+    must(!client->h2);
     loop_timer_disarm(downstream->loop, &client->timer);
     h1_wire_fini(&client->wire);
     h1_out_fini(&client->out);
@@ -42,6 +44,10 @@ WEIR_SUSPENDS static void run(void *argument);
 static void on_timer(struct timer *timer)
 {
     struct client *client = container_of(timer, struct client, timer);
+    if (client->h2) {
+        client_tick_h2(client);
+        return;
+    }
     if (!client->co && !client->greeted)
         client_note_silence(client);
     if (!client->co)
@@ -139,6 +145,8 @@ WEIR_SUSPENDS static void run(void *argument)
     struct client *client = argument;
     const struct client_options *options = client->downstream->client;
     enum client_next next = serve(client);
+    if (next == CLIENT_HTTP2)
+        return;
     loop_timer_disarm(client->downstream->loop, &client->timer);
     if (next == CLIENT_NEXT_REQUEST && !client->downstream->draining) {
         park(client, client->requests > 0 ? options->keepalive_timeout : options->header_timeout);
@@ -149,6 +157,22 @@ WEIR_SUSPENDS static void run(void *argument)
     if (next == CLIENT_LINGER)
         linger(client);
     client_close(client, next == CLIENT_CUT);
+}
+
+WEIR_SUSPENDS static void part(void *argument)
+{
+    struct client *client = argument;
+    linger(client);
+    client_close(client, false);
+}
+
+void client_part(struct client *client)
+{
+    client->co = NULL;
+    if (!client->stream ||
+        co_spawn(&client->downstream->loop->sched, NULL, "parting client", part, client,
+                 &client->co) != WEIR_OK)
+        client_close(client, false);
 }
 
 void downstream_init(struct downstream *downstream, const struct downstream_options *options)
@@ -163,14 +187,17 @@ void downstream_init(struct downstream *downstream, const struct downstream_opti
     };
     list_init(&downstream->clients);
     slab_init(&downstream->client_slab, "client", sizeof(struct client));
+    scope_init(&downstream->work);
     slab_init(&downstream->addr_slab, "local address of a client", sizeof(struct addr));
+    slab_init(&downstream->request_slab, "request of HTTP/2", sizeof(struct h2_request));
 }
 
 void downstream_fini(struct downstream *downstream)
 {
-    must(list_is_empty(&downstream->clients));
+    must(downstream_is_empty(downstream));
     slab_fini(&downstream->client_slab);
     slab_fini(&downstream->addr_slab);
+    slab_fini(&downstream->request_slab);
 }
 
 /* A listener on every address does not know which of them it was. */
@@ -223,7 +250,9 @@ void downstream_drain(struct downstream *downstream)
     downstream->draining = true;
     list_each (link, &downstream->clients) {
         struct client *client = container_of(link, struct client, link);
-        if (!client->co)
+        if (client->h2)
+            client_drain_h2(client);
+        else if (!client->co)
             client_close(client, false);
         else if (client->greeting || !client->greeted)
             co_cancel(client->co); /* it has asked for nothing yet */
@@ -234,7 +263,9 @@ void downstream_cancel(struct downstream *downstream)
 {
     list_each (link, &downstream->clients) {
         struct client *client = container_of(link, struct client, link);
-        if (client->co)
+        if (client->h2)
+            client_cancel_h2(client);
+        else if (client->co)
             co_cancel(client->co);
     }
 }

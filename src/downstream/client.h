@@ -20,6 +20,7 @@ struct client {
     struct addr *local; /* that it has connected to, if that is wanted or a preface tells; NULL */
     struct co *co;      /* NULL while parked */
     struct timer timer; /* parked: its end; busy: the grace after the peer's end */
+    struct h2_client *h2; /* it speaks HTTP/2 (client_h2.h); NULL: HTTP/1, or nothing yet */
     struct h1_wire wire;
     struct h1_out out;
     uint64_t requests;
@@ -33,6 +34,7 @@ enum client_next {
     CLIENT_CLOSE,  /* everything that came was read */
     CLIENT_LINGER, /* bytes may still be on their way, which must not turn the end into a reset */
     CLIENT_CUT,    /* the client must see that the response is not whole */
+    CLIENT_HTTP2,  /* HTTP/2 has taken over */
 };
 
 /* Serves one request of HTTP/1 (client_h1.c). */

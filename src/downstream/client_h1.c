@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* One exchange of HTTP/1 on a client's connection: RFC 9112 from the server's side. */
 #include "base/check.h"
-#include "base/clock.h"
 #include "co/wait.h"
+#include "downstream/answer.h"
 #include "downstream/client.h"
 
 #include <string.h>
@@ -78,25 +78,12 @@ WEIR_SUSPENDS static enum weir_err h1_recv_piece(struct exchange *exchange,
     return note_piece(exchange, err, ret_piece);
 }
 
-/* RFC 9110 section 6.6.1: who passes a response on without Date adds it. Written once a second. */
-static struct weir_slice date_now(struct downstream *downstream)
-{
-    int64_t wall_ms = clock_wall_ms();
-    if (downstream->date_s != wall_ms / 1000) {
-        downstream->date_s = wall_ms / 1000;
-        clock_http_date(wall_ms, downstream->date);
-    }
-    return slice_of(downstream->date, CLOCK_HTTP_DATE_SIZE - 1);
-}
-
 /* How the body that comes in one framing goes out in another (RFC 9112 section 6). */
 static void choose_framing(struct exchange *exchange, const struct http_response *response,
                            const struct http_framing *given, struct http_framing *ret_framing)
 {
-    bool bodiless = exchange->request->method == METHOD_HEAD || response->status == 204 ||
-                    response->status == 304;
     *ret_framing = *given;
-    if (bodiless) {
+    if (answer_is_bodiless(exchange, response->status)) {
         ret_framing->body = BODY_NONE;
     } else if (given->body == BODY_CHUNKED || given->body == BODY_UNTIL_CLOSE) {
         /* HTTP/1.0 knows no chunks: there the end of the connection is the end of the body. */
@@ -113,6 +100,10 @@ static bool add_framing_fields(struct exchange *exchange, struct fields *fields,
     bool added = true;
     if (framing->body == BODY_CHUNKED)
         added = fields_add_known(fields, FIELD_TRANSFER_ENCODING, SLICE("chunked"));
+    /* What HTTP/2 ended with its head may have come without one. */
+    if (framing->body == BODY_LENGTH && framing->length == 0 &&
+        !fields_have(fields, FIELD_CONTENT_LENGTH))
+        added = fields_add_known(fields, FIELD_CONTENT_LENGTH, SLICE("0"));
     if (framing->body == BODY_TUNNEL)
         return added;
     if (exchange->close)
@@ -120,13 +111,6 @@ static bool add_framing_fields(struct exchange *exchange, struct fields *fields,
     if (exchange->request->minor == 0)
         return added && fields_add_known(fields, FIELD_CONNECTION, SLICE("keep-alive"));
     return added;
-}
-
-/* RFC 9110 section 8.6: 1xx and 204 have none; a client that believed it would wait for a body. */
-static void drop_forbidden_length(struct http_response *response)
-{
-    if (response->status < 200 || response->status == 204)
-        fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
 }
 
 static enum weir_err send_interim(struct exchange *exchange, const struct http_response *response)
@@ -145,7 +129,7 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
 {
     struct client *client = client_of(exchange);
     must(!exchange->head_sent);
-    drop_forbidden_length(response);
+    answer_drop_forbidden_length(response);
     if (http_status_is_interim(response->status))
         return send_interim(exchange, response);
     exchange->close |= client->downstream->draining;
@@ -153,10 +137,8 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
     exchange->close |= exchange->awaits_continue;
     struct http_framing mine;
     choose_framing(exchange, response, framing, &mine);
-    if (!fields_have(&response->fields, FIELD_DATE) &&
-        !fields_add_known(&response->fields, FIELD_DATE, date_now(client->downstream)))
-        return WEIR_E_LIMIT;
-    if (!add_framing_fields(exchange, &response->fields, &mine))
+    if (!answer_add_date(client->downstream, &response->fields) ||
+        !add_framing_fields(exchange, &response->fields, &mine))
         return WEIR_E_LIMIT;
     TRY(h1_out_response(&client->out, response, &mine));
     exchange->head_sent = client->responding = true;
@@ -278,6 +260,7 @@ static void apply_limits(struct exchange *exchange)
     struct client *client = client_of(exchange);
     uint64_t limit = client->downstream->client->keepalive_request_limit;
     client->requests++;
+    stat_add(&client->downstream->requests[HTTP_1], 1);
     exchange->at_limit = limit > 0 && client->requests >= limit;
     exchange->close |= exchange->at_limit || client->downstream->draining ||
                        client->downstream->client->keepalive_timeout.ns == 0;

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/slab.h"
 #include "base/stat.h"
+#include "co/scope.h"
 #include "downstream/exchange.h"
 #include "downstream/options.h"
 #include "http/h2_guard.h"
@@ -46,7 +47,8 @@ struct downstream {
     exchange_handler_fn *handler;
     void *owner;
     struct list clients;
-    struct slab client_slab, addr_slab;
+    struct scope work; /* the coroutines that send for many requests at once (HTTP/2) */
+    struct slab client_slab, addr_slab, request_slab;
     stat_count greetings[GREETING_COUNT];
     stat_count requests[HTTP_PROTOCOL_COUNT];
     stat_count floods[H2_FLOOD_COUNT]; /* connections that were ended for one */
@@ -76,7 +78,7 @@ void downstream_cancel(struct downstream *downstream);
 
 static inline bool downstream_is_empty(const struct downstream *downstream)
 {
-    return list_is_empty(&downstream->clients);
+    return list_is_empty(&downstream->clients) && scope_is_empty(&downstream->work);
 }
 
 #endif

@@ -3,9 +3,15 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "base/slice.h"
+#include "downstream/client_h2.h"
 #include "stream/preface.h"
+#include "stream/tls_alpn.h"
 
 #include <string.h>
+
+/* What a client of HTTP/2 begins with (RFC 9113 section 3.4). */
+static const struct weir_slice http2_preface = {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 24};
 
 /* The first byte of every record of a handshake (RFC 8446 section 5.1). */
 enum { HANDSHAKE_RECORD = 22 };
@@ -39,7 +45,8 @@ static void note_failure(struct client *client, enum weir_err err)
 
 void client_note_silence(struct client *client)
 {
-    note(client, client->listening->tls ? GREETING_TIMEOUT : GREETING_BAD_PREFACE);
+    if (client->listening->tls || client->listening->expects_preface)
+        note(client, client->listening->tls ? GREETING_TIMEOUT : GREETING_BAD_PREFACE);
 }
 
 /* Receives behind what is there already. */
@@ -109,14 +116,23 @@ static void tell(const struct client *client, const char *what, const char *why)
     LOG_LIMITED(LOG_NOTICE, "client %s: %s: %s", addr_print_ip(&client->from, text), what, why);
 }
 
+static enum alpn alpn_of(const struct listener_options *listening)
+{
+    return (enum alpn)((listening->speaks_h1 ? ALPN_HTTP_1 : 0) |
+                       (listening->speaks_h2 ? ALPN_HTTP_2 : 0));
+}
+
 WEIR_SUSPENDS static enum weir_err start_tls(struct client *client, struct weir_time deadline,
                                              struct iobuf **buf)
 {
     struct downstream *downstream = client->downstream;
     char why[TLS_WHY_SIZE];
+    struct ssl_st *ssl = tls_server_ssl(client->listening->tls);
+    if (ssl)
+        tls_alpn_allow(ssl, alpn_of(client->listening));
     stream_watch(client->stream, NULL, NULL);
-    enum weir_err err = tls_open(&downstream->streams->tls, tls_server_ssl(client->listening->tls),
-                                 &client->stream, buf, deadline, why, &client->stream);
+    enum weir_err err = tls_open(&downstream->streams->tls, ssl, &client->stream, buf, deadline,
+                                 why, &client->stream);
     if (err)
         note_failure(client, err);
     else
@@ -148,6 +164,25 @@ WEIR_SUSPENDS static enum weir_err expect_tls(struct client *client, struct weir
     return WEIR_OK;
 }
 
+/*
+ * Enough to know whether HTTP/2 is spoken, as a client may that knows of it beforehand (RFC 9113
+ * section 3.3). Who says less than that is left to HTTP/1.
+ */
+WEIR_SUSPENDS static enum weir_err expect_http2(struct client *client, struct weir_time deadline,
+                                                struct iobuf **buf)
+{
+    if (!*buf)
+        TRY(receive(client, deadline, buf));
+    for (;;) {
+        struct weir_slice came = iobuf_slice(*buf);
+        if (came.len >= http2_preface.len || !slice_starts(http2_preface, came))
+            return WEIR_OK;
+        enum weir_err err = receive(client, deadline, buf);
+        if (err)
+            return err == WEIR_E_CANCELED ? err : WEIR_OK;
+    }
+}
+
 WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **buf)
 {
     const struct listener_options *listening = client->listening;
@@ -166,7 +201,19 @@ WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **b
             return err;
         }
     }
-    return listening->tls ? expect_tls(client, deadline, buf) : WEIR_OK;
+    if (listening->tls)
+        TRY(expect_tls(client, deadline, buf));
+    else if (listening->speaks_h2)
+        return expect_http2(client, deadline, buf);
+    return WEIR_OK;
+}
+
+static bool is_http2(const struct client *client, const struct iobuf *buf)
+{
+    if (tls_facts_of(client->stream).version)
+        return tls_facts_of(client->stream).is_http2;
+    return !client->listening->tls && client->listening->speaks_h2 && buf &&
+           slice_starts(iobuf_slice(buf), http2_preface);
 }
 
 enum client_next client_greet(struct client *client)
@@ -179,6 +226,12 @@ enum client_next client_greet(struct client *client)
         iobuf_give(bufs_of(client), &buf);
         return CLIENT_CLOSE;
     }
+    if (is_http2(client, buf)) {
+        client_open_h2(client, &buf);
+        return CLIENT_HTTP2;
+    }
+    if (client->listening->speaks_h2 && !client->listening->speaks_h1 && !client->complaint)
+        client->complaint = WEIR_E_REQUEST_VERSION;
     h1_wire_init(&client->wire, client->stream, WIRE_REQUESTS);
     h1_out_init(&client->out, client->stream);
     if (buf)

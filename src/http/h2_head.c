@@ -311,7 +311,7 @@ enum weir_err h2_framing_of_response(const struct http_response *response,
     if (ended && framing.length > 0)
         return WEIR_E_RESPONSE_MALFORMED;
     if (framing.body == BODY_UNTIL_CLOSE)
-        framing.body = BODY_CHUNKED;
+        framing.body = ended ? BODY_LENGTH : BODY_CHUNKED;
     framing.doubtful = false; /* frames leave nobody in doubt */
     *ret_framing = framing;
     return WEIR_OK;

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "stream/tls_alpn.h"
 #include "stream/tls_bio.h"
 #include "stream/tls_error.h"
 #include "stream/tls_text.h"
@@ -575,6 +576,7 @@ struct tls_facts tls_facts_of(const struct stream *stream)
     return (struct tls_facts){
         .version = SSL_get_version(ssl),
         .resumed = SSL_session_reused(ssl),
+        .is_http2 = tls_alpn_is_http2(ssl),
         .certificate = SSL_get0_peer_certificate(ssl),
         .server_name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name),
     };

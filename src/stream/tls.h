@@ -39,6 +39,7 @@ enum { TLS_WHY_SIZE = 200 };
 struct tls_facts {
     const char *version; /* "TLSv1.3"; NULL: there is no TLS */
     bool resumed;
+    bool is_http2; /* agreed upon in the handshake (tls_alpn.h) */
     const struct x509_st *certificate; /* the other side's, where it has shown one; the stream's */
     const char *server_name; /* SNI, as a client sent it; NULL: none. Lives as long as the stream */
 };

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "io/addr.h"
+#include "stream/tls_alpn.h"
 #include "stream/tls_error.h"
 
 #include <openssl/err.h>
@@ -22,9 +23,6 @@ static void make_indexes(void)
     sessions_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     must(name_index >= 0 && sessions_index >= 0);
 }
-
-/* ALPN (RFC 7301): what is spoken with servers. */
-static const unsigned char protocols[] = "\x08http/1.1";
 
 void tls_client_options_init(struct tls_client_options *options)
 {
@@ -88,7 +86,6 @@ static bool set_up(struct tls_client *client, struct x509_store_st *trust,
     SSL_CTX_set_verify(context, verifies ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     if (verifies)
         SSL_CTX_set_cert_verify_callback(context, verify, client);
-    must(SSL_CTX_set_alpn_protos(context, protocols, sizeof protocols - 1) == 0);
     SSL_CTX_set_session_cache_mode(context,
                                    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL_STORE);
     SSL_CTX_sess_set_new_cb(context, keep_session);
@@ -152,6 +149,7 @@ struct ssl_st *tls_client_ssl(const struct tls_client *client, const char *name,
         SSL_free(ssl);
         return NULL;
     }
+    tls_alpn_offer(ssl, ALPN_HTTP_1);
     /* Without a place for them no session is kept. */
     if (client->options.resume && sessions && SSL_set_ex_data(ssl, sessions_index, sessions))
         offer_session(ssl, sessions);

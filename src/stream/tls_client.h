@@ -42,8 +42,8 @@ void tls_client_free(struct tls_client *client);
 /*
  * For one connection to `name`, a host or an IP: it is sent as SNI unless it is an IP, and is what
  * verify_hostname looks for. A session for a short handshake is taken from `sessions`, which must
- * outlive the connection, and new ones are put there; NULL: none are kept. For tls_open(); NULL
- * when memory is out.
+ * outlive the connection, and new ones are put there; NULL: none are kept. HTTP/1.1 is offered
+ * unless tls_alpn_offer() says otherwise. For tls_open(); NULL when memory is out.
  */
 struct ssl_st *tls_client_ssl(const struct tls_client *client, const char *name,
                               struct tls_sessions *sessions);

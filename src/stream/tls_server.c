@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/clock.h"
+#include "stream/tls_alpn.h"
 #include "stream/tls_error.h"
 #include "stream/tls_names.h"
 
@@ -81,21 +82,6 @@ static int choose_identity(SSL *ssl, int *alert, void *argument)
     (void)alert;
     if (context)
         SSL_set_SSL_CTX(ssl, context);
-    return SSL_TLSEXT_ERR_OK;
-}
-
-/* RFC 7301 section 3.2: who offers protocols and not ours is told so. */
-static int choose_protocol(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_len,
-                           const unsigned char *offered, unsigned offered_len, void *argument)
-{
-    static const unsigned char ours[] = "\x08http/1.1";
-    unsigned char *chosen = NULL;
-    (void)ssl;
-    (void)argument;
-    if (SSL_select_next_proto(&chosen, ret_len, ours, sizeof ours - 1, offered, offered_len) !=
-        OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_ALERT_FATAL;
-    *ret_name = chosen;
     return SSL_TLSEXT_ERR_OK;
 }
 
@@ -194,7 +180,7 @@ static bool set_up(struct tls_server *server, const struct tls_identity *identit
         !ask_clients(context, options, &clients, ret_fault))
         return false;
     set_sessions(context, options, &clients);
-    SSL_CTX_set_alpn_select_cb(context, choose_protocol, NULL);
+    tls_alpn_serve(context);
     must(SSL_CTX_set_ex_data(context, server_index, server) == 1);
     return true;
 }
