@@ -114,11 +114,32 @@ static void print_string(struct buf *out, const char *text)
 }
 
 static const char *const section_names[SECTION_COUNT] = {
-    [SECTION_ROOT] = "root",           [SECTION_ADMIN] = "admin",   [SECTION_SERVICE] = "service",
-    [SECTION_LISTENER] = "listener",   [SECTION_ROUTE] = "route",   [SECTION_UPSTREAM] = "upstream",
-    [SECTION_SERVER] = "server",       [SECTION_SOURCE] = "source", [SECTION_TCP] = "tcp",
-    [SECTION_KEEPALIVE] = "keepalive", [SECTION_RETRY] = "retry",
+#define SECTION(SECTION, path, noun, help) [SECTION_##SECTION] = #SECTION,
+#define KEY(...)
+#define CHOICE(...)
+#define PART(...)
+#define LATER(...)
+#include "config/keys.def"
+#undef SECTION
+#undef KEY
+#undef CHOICE
+#undef PART
+#undef LATER
 };
+
+/* The name of a section, in small letters. */
+static void print_name(struct buf *out, enum section section)
+{
+    for (const char *at = section_names[section]; *at; at++)
+        buf_append_byte(out, (char)slice_lower(*at));
+}
+
+/* Whether what stands there is a text, and no mapping. */
+static bool is_text(enum section section)
+{
+    return section == SECTION_SOURCE || section == SECTION_NAME_SERVER ||
+           section == SECTION_PROXY_HEADER;
+}
 
 /* What may stand in place of a mapping, as text; NULL: nothing. */
 static const char *short_form(enum section section)
@@ -128,22 +149,31 @@ static const char *short_form(enum section section)
     case SECTION_SERVER:
         return "{\"type\": \"string\", \"pattern\": \":\"}";
     case SECTION_UPSTREAM:
-        return "{\"type\": \"string\", \"pattern\": \"^(http://.|unix:/)\"}";
+        return "{\"type\": \"string\", \"pattern\": \"^(https?://.|unix:/)\"}";
     default:
         return NULL;
     }
 }
 
+static void print_link(struct buf *out, enum section section)
+{
+    buf_printf(out, "{\"$ref\": \"#/$defs/");
+    print_name(out, section);
+    buf_printf(out, "\"}");
+}
+
 static void print_reference(struct buf *out, enum section section)
 {
     const char *text = short_form(section);
-    if (section == SECTION_SOURCE)
+    if (is_text(section)) {
         buf_printf(out, "{\"type\": \"string\"}");
-    else if (text)
-        buf_printf(out, "{\"anyOf\": [%s, {\"$ref\": \"#/$defs/%s\"}]}", text,
-                   section_names[section]);
-    else
-        buf_printf(out, "{\"$ref\": \"#/$defs/%s\"}", section_names[section]);
+        return;
+    }
+    if (text)
+        buf_printf(out, "{\"anyOf\": [%s, ", text);
+    print_link(out, section);
+    if (text)
+        buf_printf(out, "]}");
 }
 
 static void print_part(struct buf *out, const struct schema_key *key)
@@ -279,10 +309,11 @@ static void print_schema(struct buf *out)
                     "  \"title\": \"The configuration of weir\",\n"
                     "  \"$ref\": \"#/$defs/root\",\n  \"$defs\": {");
     for (enum section section = 0; section < SECTION_COUNT; section++) {
-        if (section == SECTION_SOURCE)
+        if (is_text(section))
             continue;
-        buf_printf(out, "%s\n    \"%s\": {\n      \"description\": ", before,
-                   section_names[section]);
+        buf_printf(out, "%s\n    \"", before);
+        print_name(out, section);
+        buf_printf(out, "\": {\n      \"description\": ");
         print_string(out, schema_sections[section].help);
         buf_printf(out, ",\n      \"type\": \"object\",\n      ");
         print_required(out, section);
