@@ -8,9 +8,11 @@ enum weir_err local_open(struct local *local, struct program *program, const str
                          const struct local_options *options)
 {
     *local = (struct local){.options = *options, .program = program};
+    struct listener_options listen;
+    listener_options_init(&listen);
+    listen.addr = *addr;
     client_options_init(&local->client);
-    TRY(listener_group_open(&local->group, program->ops, NULL,
-                            &(struct listener_options){.addr = *addr}));
+    TRY(listener_group_open(&local->group, program->ops, NULL, &listen));
     must(program->local_count < PROGRAM_LOCALS_MAX);
     program->locals[program->local_count++] = local;
     return WEIR_OK;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "config/address.h"
 
+#include "base/check.h"
 #include "base/slice.h"
 #include "config/value.h"
 
@@ -26,7 +27,7 @@ struct reading {
     struct addr addr;              /* .len 0: none */
     char name[HOST_BYTES_MAX + 1]; /* "": none */
     uint16_t port;
-    bool is_https; /* of a URL */
+    enum url_scheme scheme;
 };
 
 /* One mistake: what was written, and what is wrong with it. */
@@ -164,7 +165,7 @@ void address_read_listen(struct report *report, struct position position, struct
 static void give_server(const struct reading *reading, struct config_memory *memory,
                         struct server_options *ret_server)
 {
-    ret_server->is_https = reading->is_https;
+    ret_server->scheme = reading->scheme;
     if (reading->addr.len > 0)
         ret_server->addr = reading->addr;
     if (!reading->name[0])
@@ -173,28 +174,28 @@ static void give_server(const struct reading *reading, struct config_memory *mem
     ret_server->port = reading->port;
 }
 
-void address_read_server(struct report *report, struct config_memory *memory,
-                         struct position position, struct weir_slice text,
-                         struct server_options *ret_server)
-{
-    struct reading reading = {report, position, text, .use = CONNECT};
-    read_host_and_port(&reading);
-    give_server(&reading, memory, ret_server);
-}
+/* What URLs begin with, and which port they mean when they do not say. */
+static const struct scheme {
+    struct weir_slice prefix;
+    enum url_scheme scheme;
+    int port;
+} schemes[] = {
+    {SLICE("http://"), SCHEME_HTTP, HTTP_PORT},
+    {SLICE("https://"), SCHEME_HTTPS, HTTPS_PORT},
+    {SLICE("h2c://"), SCHEME_H2C, HTTP_PORT},
+};
 
-/* NULL when the text may go on as an http URL. */
-static const char *wrong_scheme(struct weir_slice text)
+/* NULL, which is told, when it is none of them. */
+static const struct scheme *scheme_of(const struct reading *reading)
 {
-    static const struct weir_slice later[] = {SLICE("h2c://"), SLICE("exec:")};
-    static const char *const reasons[] = {
-        "h2c:// is not supported by this version",
-        "exec: is not supported by this version",
-    };
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-        if (slice_starts(text, later[i]))
-            return reasons[i];
-    if (!slice_starts(text, SLICE("http://")) && !slice_starts(text, SLICE("https://")))
-        return "not a URL such as http://127.0.0.1:9001, https://example.com or unix:/run/app.sock";
+    for (size_t i = 0; i < COUNT_OF(schemes); i++)
+        if (slice_starts(reading->text, schemes[i].prefix))
+            return &schemes[i];
+    if (slice_starts(reading->text, SLICE("exec:")))
+        reject(reading, "exec: is not supported by this version");
+    else
+        reject(reading, "not a URL such as http://127.0.0.1:9001, https://example.com or "
+                        "unix:/run/app.sock");
     return NULL;
 }
 
@@ -205,14 +206,11 @@ static void read_url(struct reading *reading)
         read_path(reading, text);
         return;
     }
-    const char *wrong = wrong_scheme(text);
-    if (wrong) {
-        reject(reading, wrong);
+    const struct scheme *scheme = scheme_of(reading);
+    if (!scheme)
         return;
-    }
-    reading->is_https = slice_starts(text, SLICE("https://"));
-    struct weir_slice authority =
-        slice_skip(text, strlen(reading->is_https ? "https://" : "http://"));
+    reading->scheme = scheme->scheme;
+    struct weir_slice authority = slice_skip(text, scheme->prefix.len);
     size_t end = 0;
     while (end < authority.len && !strchr("/?#@", authority.at[end]))
         end++;
@@ -224,13 +222,25 @@ static void read_url(struct reading *reading)
     }
     authority.len = end;
     size_t length = host_length(authority);
-    int port = reading->is_https ? HTTPS_PORT : HTTP_PORT;
+    int port = scheme->port;
     if (length < authority.len)
         port = port_of(reading, slice_skip(authority, length + 1));
     if (port < 0)
         reject(reading, "a port is a number from 1 to 65535");
     else
         read_host(reading, slice_of(authority.at, length), port);
+}
+
+void address_read_server(struct report *report, struct config_memory *memory,
+                         struct position position, struct weir_slice text,
+                         struct server_options *ret_server)
+{
+    struct reading reading = {report, position, text, .use = CONNECT};
+    if (slice_starts(text, SLICE("h2c://")))
+        read_url(&reading);
+    else
+        read_host_and_port(&reading);
+    give_server(&reading, memory, ret_server);
 }
 
 void address_read_url(struct report *report, struct config_memory *memory, struct position position,

@@ -5,6 +5,7 @@
 #include "config/address.h"
 #include "config/build_tls.h"
 #include "config/suggest.h"
+#include "http/head.h"
 
 #include <string.h>
 
@@ -53,6 +54,31 @@ static void claim_address(struct building *building, struct position position,
     claim_add(building, &building->addresses, (struct claim){.position = position, .addr = *addr});
 }
 
+/* Only what is in the list, where there is one. */
+static void build_protocols(struct building *building, const struct yaml_node *listener,
+                            struct listener_options *options)
+{
+    static const struct schema_key word = {
+        .name = "protocols", .type = TYPE_CHOICE, .bytes = sizeof(enum http_protocol)};
+    const struct yaml_node *list =
+        schema_part(building->report, SECTION_LISTENER, listener, "protocols");
+    bool speaks[HTTP_PROTOCOL_COUNT] = {false};
+    if (!list)
+        return;
+    for (const struct yaml_entry *at = list->entries; at; at = at->next) {
+        enum http_protocol protocol = HTTP_PROTOCOL_COUNT;
+        schema_read_value(building->report, building->memory, &word, at->value, &protocol);
+        if (protocol == HTTP_PROTOCOL_COUNT)
+            continue;
+        if (speaks[protocol])
+            report_error(building->report, at->value->position, "'%s' stands here twice",
+                         http_protocol_name(protocol));
+        speaks[protocol] = true;
+    }
+    options->speaks_h1 = speaks[HTTP_1];
+    options->speaks_h2 = speaks[HTTP_2];
+}
+
 static void build_listeners(struct building *building, const struct yaml_node *list,
                             struct service_options *options)
 {
@@ -63,14 +89,17 @@ static void build_listeners(struct building *building, const struct yaml_node *l
     options->listen = listeners;
     for (const struct yaml_entry *at = list->entries; at; at = at->next) {
         struct listener_values values = {.cert = NULL};
+        listener_options_init(&values.options);
         tls_server_options_init(&values.tls);
         if (at->value->type == YAML_SCALAR)
             address_read_listen(building->report, at->value->position, at->value->text,
                                 &values.address);
         else
             schema_read(building->report, building->memory, SECTION_LISTENER, at->value, &values);
-        if (at->value->type == YAML_MAPPING)
+        if (at->value->type == YAML_MAPPING) {
+            build_protocols(building, at->value, &values.options);
             build_listener_tls(building, at->value, &values);
+        }
         claim_address(building, at->value->position, &values.address);
         values.options.addr = values.address;
         listeners[options->listen_count++] = values.options;

@@ -39,6 +39,12 @@ struct snapshot *build_snapshot(struct report *report, struct config_memory *mem
 void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
                     struct upstream_options *ret_options);
 
+/* Whether there is anything in it: what could not be read has been told. */
+static inline bool build_was_read(const struct server_options *server)
+{
+    return server->host || server->addr.len > 0;
+}
+
 /* A list of addresses, each of which `read` reads; `section` has what messages call one. */
 void build_addresses(struct building *building, const struct yaml_node *list, enum section section,
                      void (*read)(struct report *report, struct position position,

@@ -222,7 +222,7 @@ static bool has_tls(const struct yaml_node *node, const struct upstream_values *
     *ret_tls = entry ? entry->value : node;
     if (entry)
         return entry->value->type == YAML_MAPPING;
-    return values->options.server_count > 0 && values->options.servers[0].is_https;
+    return values->options.server_count > 0 && values->options.servers[0].scheme == SCHEME_HTTPS;
 }
 
 /* What was written and does nothing. */

@@ -47,6 +47,31 @@ static void build_url(struct building *building, const struct yaml_node *node,
     address_read_url(building->report, building->memory, node->position, node->text, server);
     options->servers = server;
     options->server_count = 1;
+    if (server->scheme == SCHEME_H2C)
+        options->protocol = PEER_HTTP2;
+}
+
+/* h2c:// says it of all servers: HTTP/2, and no TLS. */
+static void check_schemes(struct building *building, const struct yaml_node *node,
+                          const struct yaml_node *list, struct upstream_options *options)
+{
+    const struct server_options *first = options->servers, *server = first;
+    const struct yaml_entry *tls = yaml_find(node, SLICE("tls"));
+    const struct yaml_entry *protocol = yaml_find(node, SLICE("protocol"));
+    for (const struct yaml_entry *at = list->entries; server && at; at = at->next, server++)
+        if (server->scheme != first->scheme && build_was_read(server) && build_was_read(first))
+            report_error(building->report, at->value->position,
+                         "'%s': of the servers of an upstream all are h2c://, or none is",
+                         server->text);
+    if (!first || first->scheme != SCHEME_H2C)
+        return;
+    if (tls)
+        report_error(building->report, tls->key->position,
+                     "'tls' cannot be with servers that are h2c://: that is HTTP/2 without TLS");
+    if (protocol && options->protocol != PEER_HTTP2)
+        report_error(building->report, protocol->value->position,
+                     "'protocol' must be http2 with servers that are h2c://");
+    options->protocol = PEER_HTTP2;
 }
 
 void build_addresses(struct building *building, const struct yaml_node *list, enum section section,
@@ -180,6 +205,18 @@ static void check_preface(struct building *building, const struct yaml_node *nod
                      "min_idle cannot be with proxy_protocol: each connection is one client's");
 }
 
+/* Without TLS nobody picks. */
+static void settle_protocol(struct building *building, const struct yaml_node *node,
+                            struct upstream_options *options)
+{
+    const struct yaml_entry *h2 = yaml_find(node, SLICE("h2"));
+    if (options->protocol == PEER_AUTO && !options->tls)
+        options->protocol = PEER_HTTP1;
+    if (h2 && options->protocol == PEER_HTTP1)
+        report_warning(building->report, h2->key->position,
+                       "h2 does nothing where HTTP/2 is not spoken, see 'protocol'");
+}
+
 void build_upstream(struct building *building, const char *name, const struct yaml_node *node,
                     struct upstream_options *ret_options)
 {
@@ -199,8 +236,10 @@ void build_upstream(struct building *building, const char *name, const struct ya
         schema_part(building->report, SECTION_UPSTREAM, node, "servers");
     const struct yaml_node *sources =
         schema_part(building->report, SECTION_UPSTREAM, node, "bind_to");
-    if (servers)
+    if (servers) {
         build_servers(building, servers, &values.options);
+        check_schemes(building, node, servers, &values.options);
+    }
     if (sources)
         build_addresses(building, sources, SECTION_SOURCE, address_read_ip, &values.options.bind_to,
                         &values.options.bind_to_count);
@@ -209,5 +248,6 @@ void build_upstream(struct building *building, const char *name, const struct ya
         check_sources(building, sources, &values.options);
     check_preface(building, node, &values.options);
     build_upstream_tls(building, node, &values);
+    settle_protocol(building, node, &values.options);
     *ret_options = values.options;
 }

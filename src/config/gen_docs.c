@@ -33,14 +33,14 @@ static bool is_shown(const struct schema_key *key, enum section section)
     return key->section == section && !key->is_later;
 }
 
-/* The choices that this version supports. */
+/* The words that a key, or an entry of it, may be. */
 static void print_choices(struct buf *out, const struct schema_key *key, const char *between,
                           const char *quote)
 {
     const char *before = "";
     for (unsigned i = 0; i < schema_choice_count; i++) {
         const struct schema_choice *choice = &schema_choices[i];
-        if (strcmp(choice->key, key->name) != 0 || choice->value == LATER_VALUE)
+        if (strcmp(choice->key, key->name) != 0)
             continue;
         buf_printf(out, "%s%s%s%s", before, quote, choice->word, quote);
         before = between;
@@ -49,9 +49,19 @@ static void print_choices(struct buf *out, const struct schema_key *key, const c
 
 /* --- docs/configuration.md */
 
+static bool has_choices(const struct schema_key *key)
+{
+    if (key->type != TYPE_CHOICE && key->type != TYPE_LIST)
+        return false;
+    for (unsigned i = 0; i < schema_choice_count; i++)
+        if (strcmp(schema_choices[i].key, key->name) == 0)
+            return true;
+    return false;
+}
+
 static void print_range(struct buf *out, const struct schema_key *key)
 {
-    if (key->type == TYPE_CHOICE)
+    if (has_choices(key))
         print_choices(out, key, ", ", "`");
     else if (key->count_max > 1)
         buf_printf(out, "1 to %u entries", key->count_max);
@@ -138,7 +148,7 @@ static void print_name(struct buf *out, enum section section)
 static bool is_text(enum section section)
 {
     return section == SECTION_SOURCE || section == SECTION_NAME_SERVER ||
-           section == SECTION_PROXY_HEADER;
+           section == SECTION_PROXY_HEADER || section == SECTION_PROTOCOL;
 }
 
 /* What may stand in place of a mapping, as text; NULL: nothing. */
@@ -149,7 +159,7 @@ static const char *short_form(enum section section)
     case SECTION_SERVER:
         return "{\"type\": \"string\", \"pattern\": \":\"}";
     case SECTION_UPSTREAM:
-        return "{\"type\": \"string\", \"pattern\": \"^(https?://.|unix:/)\"}";
+        return "{\"type\": \"string\", \"pattern\": \"^((https?|h2c)://.|unix:/)\"}";
     default:
         return NULL;
     }
@@ -176,9 +186,21 @@ static void print_reference(struct buf *out, enum section section)
         buf_printf(out, "]}");
 }
 
+static void print_enum(struct buf *out, const struct schema_key *key)
+{
+    buf_printf(out, "\"enum\": [");
+    print_choices(out, key, ", ", "\"");
+    buf_printf(out, "]");
+}
+
 static void print_part(struct buf *out, const struct schema_key *key)
 {
-    if (key->type == TYPE_LIST) {
+    if (key->type == TYPE_LIST && has_choices(key)) {
+        buf_printf(out,
+                   "\"type\": \"array\", \"minItems\": 1, \"uniqueItems\": true, \"items\": {");
+        print_enum(out, key);
+        buf_printf(out, "}");
+    } else if (key->type == TYPE_LIST) {
         buf_printf(out, "\"type\": \"array\", \"minItems\": 1, \"maxItems\": %u, \"items\": ",
                    key->count_max);
         print_reference(out, key->inner);
@@ -237,9 +259,7 @@ static void print_type(struct buf *out, const struct schema_key *key)
         buf_printf(out, "\"type\": \"boolean\"");
         break;
     case TYPE_CHOICE:
-        buf_printf(out, "\"enum\": [");
-        print_choices(out, key, ", ", "\"");
-        buf_printf(out, "]");
+        print_enum(out, key);
         break;
     case TYPE_NAME:
         buf_printf(out, "\"type\": \"string\", \"pattern\": \"^[A-Za-z0-9._-]{1,64}$\"");

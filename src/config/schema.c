@@ -105,7 +105,7 @@ static void reject_choice(const struct reading *reading)
     unsigned count = 0;
     for (unsigned i = 0; i < schema_choice_count; i++) {
         const struct schema_choice *choice = &schema_choices[i];
-        if (strcmp(choice->key, reading->key->name) != 0 || choice->value == LATER_VALUE)
+        if (strcmp(choice->key, reading->key->name) != 0)
             continue;
         int more = snprintf(words + length, sizeof words - length, "%s%s", count++ ? " or " : "",
                             choice->word);
@@ -122,11 +122,7 @@ static void read_choice(const struct reading *reading)
         if (strcmp(choice->key, reading->key->name) != 0 ||
             !slice_equal(slice_str(choice->word), reading->node->text))
             continue;
-        if (choice->value == LATER_VALUE)
-            report_error(reading->report, reading->node->position,
-                         "'%s: %s' is not supported by this version", choice->key, choice->word);
-        else
-            store(reading, (uint64_t)choice->value);
+        store(reading, (uint64_t)choice->value);
         return;
     }
     reject_choice(reading);
@@ -176,6 +172,10 @@ void schema_read_value(struct report *report, struct config_memory *memory,
                        const struct schema_key *key, const struct yaml_node *node, void *values)
 {
     struct reading reading = {report, memory, key, node, (char *)values + key->offset};
+    if (node->type != YAML_SCALAR && key->type == TYPE_CHOICE) {
+        reject_choice(&reading);
+        return;
+    }
     if (node->type != YAML_SCALAR) {
         reject(&reading, schema_type_expected(key->type));
         return;

@@ -53,9 +53,8 @@ struct schema_key {
 
 struct schema_choice {
     const char *key, *word;
-    int value; /* LATER_VALUE: not supported by this version */
+    int value;
 };
-enum { LATER_VALUE = -1 };
 
 extern const struct schema_section schema_sections[SECTION_COUNT];
 extern const struct schema_key schema_keys[];

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "http/head.h"
 
 #include <stddef.h>
 
@@ -38,6 +39,7 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 #define VALUES_KEEPALIVE struct upstream_values
 #define VALUES_RETRY struct upstream_values
 #define VALUES_QUEUE struct upstream_values
+#define VALUES_H2 struct upstream_values
 
 /* What stands in the column `fallback` when it is no value: whether the key must be there. */
 #define REQUIRED "", .is_required = true

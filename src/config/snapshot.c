@@ -99,24 +99,28 @@ enum weir_err snapshot_load_file(const char *path, struct buf *messages,
     return snapshot_load_text(path, buf_slice(&text), messages, ret_snapshot);
 }
 
-/* What was not has been told already. */
-static bool was_read(const struct server_options *server)
+static const char *scheme_of(const struct server_options *server)
 {
-    return server->host || server->addr.len > 0;
+    static const char *const names[] = {
+        [SCHEME_HTTP] = "http://", [SCHEME_HTTPS] = "https://", [SCHEME_H2C] = "h2c://"};
+    return addr_is_local(&server->addr) ? "unix:" : names[server->scheme];
 }
 
-/* All of them, or none, are spoken with over TLS. */
-static void set_tls(struct loading *loading, struct upstream_options *upstream)
+/* All of them are spoken with in the same way. */
+static void set_scheme(struct loading *loading, struct upstream_options *upstream)
 {
+    const struct server_options *servers = upstream->servers;
     const struct yaml_node node = {.type = YAML_SCALAR, .position = {"--to", 0, 0}};
     struct building building = {
         .report = &loading->report, .memory = loading->memory, .ca_file = BUILD_CA_FILE};
     struct upstream_values values = {.options = *upstream};
     for (unsigned i = 1; i < upstream->server_count; i++)
-        if (was_read(&upstream->servers[i]) && was_read(&upstream->servers[0]) &&
-            upstream->servers[i].is_https != upstream->servers[0].is_https)
-            report_error(&loading->report, node.position,
-                         "http:// and https:// do not go together");
+        if (build_was_read(&servers[i]) && build_was_read(&servers[0]) &&
+            servers[i].scheme != servers[0].scheme)
+            report_error(&loading->report, node.position, "%s and %s do not go together",
+                         scheme_of(&servers[i]), scheme_of(&servers[0]));
+    if (upstream->server_count > 0 && servers[0].scheme == SCHEME_H2C)
+        values.options.protocol = PEER_HTTP2;
     tls_client_options_init(&values.tls);
     build_upstream_tls(&building, &node, &values);
     *upstream = values.options;
@@ -143,7 +147,7 @@ static struct upstream_options *single_upstream(struct loading *loading, const c
     if (to_count == 0)
         report_error(&loading->report, (struct position){"--to", 0, 0},
                      "at least one URL is needed");
-    set_tls(loading, upstream);
+    set_scheme(loading, upstream);
     return upstream;
 }
 
@@ -158,6 +162,7 @@ enum weir_err snapshot_of_command_line(const char *listen, const char *const *to
     struct route_options *route = memory_alloc(loading.memory, sizeof *route);
     struct upstream_options *upstream = single_upstream(&loading, to, to_count);
     if (values && service && listener && route && upstream) {
+        listener_options_init(listener);
         address_read_listen(&loading.report, (struct position){"--listen", 0, 0}, slice_str(listen),
                             &listener->addr);
         service_options_init(service);

@@ -18,6 +18,12 @@ struct listener_options {
     bool speaks_h1, speaks_h2;
 };
 
+/* Plain, and whichever protocol the client speaks; the address is left empty. */
+static inline void listener_options_init(struct listener_options *options)
+{
+    *options = (struct listener_options){.speaks_h1 = true, .speaks_h2 = true};
+}
+
 /* How a service treats its clients. */
 struct client_options {
     struct weir_span keepalive_timeout; /* idle between two requests */

@@ -10,6 +10,7 @@ void upstream_options_init(struct upstream_options *options)
         .group_key = peer.group_key,
         .limits = peer.limits,
         .tcp = peer.tcp,
+        .h2 = peer.h2,
         .retry = {.attempts = 2, .body_buffer = 64 * 1024, .budget_percent = 20},
         .balance = BALANCE_ROUND_ROBIN,
         .hash_on = HASH_ON_URI,

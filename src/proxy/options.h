@@ -17,6 +17,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What a URL says of how its server is spoken with. */
+enum url_scheme {
+    SCHEME_HTTP, /* nothing: as an address, and unix: */
+    SCHEME_HTTPS,
+    SCHEME_H2C, /* HTTP/2 without TLS */
+};
+
 /* One server of an upstream. */
 struct server_options {
     const char *text; /* as it was written, for messages */
@@ -25,7 +32,7 @@ struct server_options {
     uint16_t port;    /* of `host` */
     struct addr addr;
     unsigned weight; /* 1 to 1000 */
-    bool is_https;   /* its URL said so */
+    enum url_scheme scheme;
 };
 
 /* How a server is picked. */
@@ -69,6 +76,7 @@ struct upstream_options {
     enum preface_version preface;   /* tells servers of the client */
     struct peer_limits limits;
     struct peer_tcp tcp;
+    struct peer_h2 h2;
     struct retry_options retry;
     enum balance_policy balance;
     enum hash_on hash_on;

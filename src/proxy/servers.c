@@ -76,6 +76,7 @@ bool servers_peer_options(const struct service_options *service, unsigned upstre
         service->client.keepalive_timeout.ns < options->limits.idle_timeout.ns)
         ret_options->limits.idle_timeout = service->client.keepalive_timeout;
     ret_options->tcp = options->tcp;
+    ret_options->h2 = options->h2;
     ret_options->counts_active = counts_active(options);
     return choose_source(options, hop, turn, &ret_options->source);
 }

@@ -73,6 +73,16 @@ def test_configuration_is_looked_for_in_the_working_directory(check):
     assert check(GOOD, "-t") == (0, [])
 
 
+@pytest.mark.parametrize("old, new", [
+    ("[127.0.0.1:8080]", "[{ address: 127.0.0.1:8080, protocols: [h2, http/1.1] }]"),
+    ("http://127.0.0.1:9001", "h2c://127.0.0.1:9001"),
+    ("http://127.0.0.1:9001", "{ servers: [127.0.0.1:9001], protocol: http2, h2: {} }"),
+    ("http://127.0.0.1:9001", "{ servers: [127.0.0.1:9001], protocol: auto }"),
+])
+def test_protocols_are_understood(check, old, new):
+    assert check(GOOD.replace(old, new)) == (0, [])
+
+
 MISTAKES = {
     "unknown_upstream": (GOOD.replace("    upstream: http://127.0.0.1:9001", """\
     routes: [{ upstream: wbe }]
@@ -84,6 +94,14 @@ MISTAKES = {
     "number_out_of_range": (GOOD + "threads: -1\n", 7),
     "wrong_kind_of_value": (GOOD + "threads: [1]\n", 7),
     "choice": (GOOD + "io: epol\n", 7),
+    "no_protocol": (GOOD.replace("[127.0.0.1:8080]",
+                                 "[{ address: 127.0.0.1:8080, protocols: [] }]"), 5),
+    "protocol_of_a_listener": (GOOD.replace("[127.0.0.1:8080]",
+                                            "[{ address: 127.0.0.1:8080, protocols: [h3] }]"), 5),
+    "protocol_of_an_upstream": (GOOD.replace("http://127.0.0.1:9001",
+                                             "{ servers: [127.0.0.1:9001], protocol: h2 }"), 6),
+    "h2c_for_one_of_two": (GOOD.replace("http://127.0.0.1:9001",
+                                        "{ servers: [127.0.0.1:9001, h2c://127.0.0.1:9002] }"), 6),
     "duration": (GOOD + "    keepalive_timeout: 5 minutes\n", 7),
     "twice": (GOOD + "threads: 1\nthreads: 2\n", 8),
     "not_yet_supported": (GOOD + "daemon: true\n", 7),
@@ -129,6 +147,7 @@ def test_address_in_use_is_status_1_and_named(tmp_path):
     ["--no-such-option"], ["--listen", "127.0.0.1:0"], ["--to", "http://127.0.0.1:1"],
     ["--listen", "nowhere", "--to", "http://127.0.0.1:1"],
     ["--listen", "127.0.0.1:0", "--to", "gopher://127.0.0.1"], ["--threads", "x", "--demo"],
+    ["--listen", "127.0.0.1:0", "--to", "h2c://127.0.0.1", "--to", "http://127.0.0.1"],
     ["surplus"], ["-c"],
 ])
 def test_wrong_usage_is_status_2_with_a_word_why(arguments, tmp_path):

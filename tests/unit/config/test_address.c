@@ -43,6 +43,8 @@ static void check_read(enum how how, const char *text, const char *want)
         buf_printf(&messages, "%s", addr_print(addr, printed));
     if (server.host)
         buf_printf(&messages, "name %s %u", server.host, server.port);
+    if (server.scheme != SCHEME_HTTP)
+        buf_printf(&messages, server.scheme == SCHEME_HTTPS ? " over TLS" : " in HTTP/2");
     CHECK_SLICE(buf_slice(&messages), want);
     buf_fini(&messages);
     memory_free(&memory);
@@ -110,11 +112,14 @@ TEST(urls)
     check_read(URL, "http://[::1]", "[::1]:80");
     check_read(URL, "http://[::1]:81", "[::1]:81");
     check_read(URL, "unix:/run/x", "unix:/run/x");
-    check_read(URL, "https://a", "name a 443");
-    check_read(URL, "https://a:8443/", "name a 8443");
-    check_read(URL, "h2c://a", MESSAGE("h2c://a", "h2c:// is not supported by this version"));
+    check_read(URL, "https://a", "name a 443 over TLS");
+    check_read(URL, "https://a:8443/", "name a 8443 over TLS");
+    check_read(URL, "h2c://a", "name a 80 in HTTP/2");
+    check_read(URL, "h2c://127.0.0.1:9001/", "127.0.0.1:9001 in HTTP/2");
+    check_read(URL, "h2c://[::1]:81", "[::1]:81 in HTTP/2");
     check_read(URL, "exec:a b", MESSAGE("exec:a b", "exec: is not supported by this version"));
-    static const char *const others[] = {"ftp://a", "127.0.0.1:80", "", "http:/a", "HTTP://a"};
+    static const char *const others[] = {"ftp://a",  "127.0.0.1:80", "",     "http:/a",
+                                         "HTTP://a", "h2://a",       "h2c:a"};
     for (size_t i = 0; i < COUNT_OF(others); i++) {
         char want[160];
         snprintf(
@@ -135,6 +140,24 @@ TEST(urls)
                MESSAGE("http://127.0.0.1:", "a port is a number from 1 to 65535"));
     check_read(URL, "http://127.0.0.1:0",
                MESSAGE("http://127.0.0.1:0", "a port is a number from 1 to 65535"));
+}
+
+/* No other URL belongs where a server's address is: what http:// says goes without saying, and
+ * https:// is said by the upstream's `tls`. */
+TEST(servers_of_h2c)
+{
+    check_read(CONNECT, "h2c://10.0.0.1:80", "10.0.0.1:80 in HTTP/2");
+    check_read(CONNECT, "h2c://app.internal:81", "name app.internal 81 in HTTP/2");
+    check_read(CONNECT, "h2c://app.internal", "name app.internal 80 in HTTP/2");
+    check_read(CONNECT, "https://a:80",
+               MESSAGE("https://a:80", "an address, not a URL, belongs here: host:port"));
+    check_read(LISTEN, "h2c://127.0.0.1:80",
+               MESSAGE("h2c://127.0.0.1:80", "an address, not a URL, belongs here: host:port"));
+    check_read(URL, "h2c://", MESSAGE("h2c://", "the host is missing") " in HTTP/2");
+    check_read(CONNECT, "h2c://a:0",
+               MESSAGE("h2c://a:0", "a port is a number from 1 to 65535") " in HTTP/2");
+    check_read(CONNECT, "h2c://a/v1",
+               MESSAGE("h2c://a/v1", "a path in a URL is not supported") " in HTTP/2");
 }
 
 TEST(ips)

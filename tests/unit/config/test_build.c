@@ -57,6 +57,54 @@ TEST(listeners)
            "t.yaml:12:64: error: the TLS of a listener needs the key 'key'\n");
 }
 
+static void check_protocols(const char *listen, bool h1, bool h2)
+{
+    struct buf text;
+    buf_init(&text);
+    buf_printf(&text, "services:\n  - {name: s, listen: [%s], upstream: unix:/x}\n", listen);
+    buf_append_byte(&text, '\0');
+    struct snapshot *snapshot = LOAD(text.at);
+    if (CHECK(snapshot)) {
+        CHECK_EQ(h1, snapshot->services[0].listen[0].speaks_h1);
+        CHECK_EQ(h2, snapshot->services[0].listen[0].speaks_h2);
+    }
+    snapshot_unref(&snapshot);
+    buf_fini(&text);
+}
+
+TEST(protocols_of_a_listener)
+{
+    check_protocols("127.0.0.1:0", true, true);
+    check_protocols("{address: 127.0.0.1:0}", true, true);
+    check_protocols("{address: 127.0.0.1:0, protocols: [h2, http/1.1]}", true, true);
+    check_protocols("{address: 127.0.0.1:0, protocols: [http/1.1, h2]}", true, true);
+    check_protocols("{address: 127.0.0.1:0, protocols: [http/1.1]}", true, false);
+    check_protocols("{address: 127.0.0.1:0, protocols: [h2]}", false, true);
+}
+
+TEST(wrong_protocols_of_a_listener)
+{
+    REJECT("services:\n"
+           "  - name: s\n"
+           "    listen:\n"
+           "      - {address: 127.0.0.1:0, protocols: []}\n"
+           "      - {address: 127.0.0.1:0, protocols: h2}\n"
+           "      - {address: 127.0.0.1:0, protocols: [h2, h3]}\n"
+           "      - {address: 127.0.0.1:0, protocols: [http1, []]}\n"
+           "      - {address: 127.0.0.1:0, protocols: [h2, h2]}\n"
+           "      - {address: 127.0.0.1:0, protocols: [h2, http/1.1, h2]}\n"
+           "      - {address: 127.0.0.1:0, protocol: [h2]}\n"
+           "    upstream: unix:/x\n",
+           "t.yaml:4:43: error: 'protocols' has no entries\n"
+           "t.yaml:5:43: error: 'protocols' must be a list, not 'h2'\n"
+           "t.yaml:6:48: error: 'protocols' must be h2 or http/1.1, not 'h3'\n"
+           "t.yaml:7:44: error: 'protocols' must be h2 or http/1.1, not 'http1'\n"
+           "t.yaml:7:51: error: 'protocols' must be h2 or http/1.1, not a list\n"
+           "t.yaml:8:48: error: 'h2' stands here twice\n"
+           "t.yaml:9:43: error: 'protocols' has 3 entries, at most 2 are possible\n"
+           "t.yaml:10:32: error: unknown key 'protocol' (did you mean 'protocols'?)\n");
+}
+
 TEST(routes_name_upstreams)
 {
     REJECT(SERVICE_HEAD "    routes:\n"

@@ -225,6 +225,27 @@ TEST(a_url_may_say_https)
            "t.yaml:5:15: error: ca: cannot read /none.pem: No such file or directory\n");
 }
 
+TEST(over_tls_a_server_may_pick_the_protocol)
+{
+    static const struct {
+        const char *protocol;
+        enum peer_protocol want;
+    } rows[] = {{"http1", PEER_HTTP1}, {"http2", PEER_HTTP2}, {"auto", PEER_AUTO}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        char text[512];
+        snprintf(text, sizeof text,
+                 "ca_file: " CA "\n" UPSTREAM_HEAD "      servers: [127.0.0.1:1]\n"
+                 "      tls: {}\n      protocol: %s\n",
+                 rows[i].protocol);
+        struct snapshot *snapshot = LOAD_FILES(text);
+        if (CHECK(snapshot)) {
+            CHECK_EQ(rows[i].want, snapshot->services[0].upstreams[0].protocol);
+            CHECK(snapshot->services[0].upstreams[0].tls);
+        }
+        snapshot_unref(&snapshot);
+    }
+}
+
 /* Nobody asks for the file where nobody verifies. */
 TEST(a_file_of_authorities_is_wanted_only_where_it_is_used)
 {

@@ -79,8 +79,98 @@ TEST(wrong_servers)
            "t.yaml:10:11: error: a server needs the key 'address'\n"
            "t.yaml:11:11: error: a server must be a mapping, not a list\n"
            "t.yaml:12:11: error: '127.0.0.1:0': a port is a number from 1 to 65535\n");
-    REJECT(SERVICE_HEAD "    upstream: h2c://example.com\n",
-           "t.yaml:4:15: error: 'h2c://example.com': h2c:// is not supported by this version\n");
+    REJECT(SERVICE_HEAD "    upstream: h2c://example.com/v1\n",
+           "t.yaml:4:15: error: 'h2c://example.com/v1': a path in a URL is not supported\n");
+}
+
+static void check_protocol(const char *upstream, enum peer_protocol want, const char *messages)
+{
+    struct buf text;
+    buf_init(&text);
+    buf_printf(&text, SERVICE_HEAD "    upstream: %s\n", upstream);
+    buf_append_byte(&text, '\0');
+    struct snapshot *snapshot = LOAD_WITH(text.at, messages);
+    if (CHECK(snapshot)) {
+        const struct upstream_options *options = &snapshot->services[0].upstreams[0];
+        CHECK_EQ(want, options->protocol);
+        CHECK(!options->tls);
+    }
+    snapshot_unref(&snapshot);
+    buf_fini(&text);
+}
+
+TEST(protocols)
+{
+    check_protocol("http://127.0.0.1", PEER_HTTP1, "");
+    check_protocol("unix:/x", PEER_HTTP1, "");
+    check_protocol("h2c://127.0.0.1:81", PEER_HTTP2, "");
+    check_protocol("{servers: [127.0.0.1:1]}", PEER_HTTP1, "");
+    check_protocol("{servers: [127.0.0.1:1], protocol: http1}", PEER_HTTP1, "");
+    check_protocol("{servers: [127.0.0.1:1], protocol: http2}", PEER_HTTP2, "");
+    check_protocol("{servers: [unix:/x], protocol: http2, h2: {}}", PEER_HTTP2, "");
+    check_protocol("{servers: [h2c://127.0.0.1:1, {address: h2c://a}]}", PEER_HTTP2, "");
+    check_protocol("{servers: [h2c://127.0.0.1:1], protocol: http2}", PEER_HTTP2, "");
+}
+
+/* It is TLS's handshake in which a server picks. */
+TEST(auto_without_tls_is_http1)
+{
+    check_protocol("{servers: [127.0.0.1:1], protocol: auto}", PEER_HTTP1, "");
+    check_protocol(
+        "{servers: [127.0.0.1:1], protocol: auto, h2: {}}", PEER_HTTP1,
+        "t.yaml:4:56: warning: h2 does nothing where HTTP/2 is not spoken, see 'protocol'\n");
+    check_protocol(
+        "{servers: [127.0.0.1:1], h2: {max_streams: 1}}", PEER_HTTP1,
+        "t.yaml:4:40: warning: h2 does nothing where HTTP/2 is not spoken, see 'protocol'\n");
+}
+
+TEST(wrong_settings_of_http2)
+{
+    REJECT(UPSTREAM_HEAD "      servers: [127.0.0.1:1]\n"
+                         "      protocol: http2\n"
+                         "      h2:\n"
+                         "        max_streams: 0\n"
+                         "        stream_window: 0\n"
+                         "        connection_window: 2GiB\n"
+                         "        ping_interval: 0\n"
+                         "        ping_timeout: none\n"
+                         "        max_stream: 1\n",
+           "t.yaml:8:22: error: 'max_streams' must be from 1 to 2147483647, not '0'\n"
+           "t.yaml:9:24: error: 'stream_window' must be from 1 to 2147483647, not '0'\n"
+           "t.yaml:10:28: error: 'connection_window' must be from 1 to 2147483647, not '2GiB'\n"
+           "t.yaml:11:24: error: 'ping_interval' must be from 10ms to 1d, not '0'\n"
+           "t.yaml:12:23: error: 'ping_timeout' must be a duration such as 500ms, 5s or 1h, not "
+           "'none'\n"
+           "t.yaml:13:9: error: unknown key 'max_stream' (did you mean 'max_streams'?)\n");
+    REJECT(UPSTREAM_HEAD "      servers: [127.0.0.1:1]\n"
+                         "      protocol: http2\n"
+                         "      h2: [1]\n",
+           "t.yaml:7:11: error: the settings of HTTP/2 must be a mapping, not a list\n");
+}
+
+TEST(h2c_is_of_all_servers_and_without_tls)
+{
+#define ALL_OR_NONE "of the servers of an upstream all are h2c://, or none is\n"
+    REJECT(UPSTREAM_HEAD "      servers:\n"
+                         "        - h2c://127.0.0.1:1\n"
+                         "        - 127.0.0.1:2\n"
+                         "        - h2c://127.0.0.1:3\n"
+                         "        - h2c://127.0.0.1:0\n"
+                         "        - unix:/x\n",
+           "t.yaml:7:11: error: '127.0.0.1:2': " ALL_OR_NONE
+           "t.yaml:9:11: error: 'h2c://127.0.0.1:0': a port is a number from 1 to 65535\n"
+           "t.yaml:10:11: error: 'unix:/x': " ALL_OR_NONE);
+    REJECT(UPSTREAM_HEAD "      servers: [127.0.0.1:1, {address: h2c://127.0.0.1:2}]\n",
+           "t.yaml:5:30: error: 'h2c://127.0.0.1:2': " ALL_OR_NONE);
+    REJECT(UPSTREAM_HEAD "      servers: [h2c://127.0.0.1:1]\n"
+                         "      protocol: auto\n"
+                         "      tls: {verify_cert: false, verify_hostname: false}\n",
+           "t.yaml:6:17: error: 'protocol' must be http2 with servers that are h2c://\n"
+           "t.yaml:7:7: error: 'tls' cannot be with servers that are h2c://: that is HTTP/2 "
+           "without TLS\n");
+    REJECT(UPSTREAM_HEAD "      servers: [h2c://127.0.0.1:1]\n"
+                         "      protocol: http1\n",
+           "t.yaml:6:17: error: 'protocol' must be http2 with servers that are h2c://\n");
 }
 
 TEST(source_addresses)
@@ -110,7 +200,9 @@ TEST(every_option_arrives)
     struct snapshot *snapshot =
         LOAD(UPSTREAM_HEAD "      servers: [127.0.0.1:1]\n"
                            "      balance: round_robin\n"
-                           "      protocol: http1\n"
+                           "      protocol: http2\n"
+                           "      h2: {max_streams: 2147483647, stream_window: 1, "
+                           "connection_window: 3MiB, ping_interval: 20s, ping_timeout: 250ms}\n"
                            "      group_key: 12345678901234567890\n"
                            "      connection_timeout: 1s\n"
                            "      total_connection_timeout: 2s\n"
@@ -125,6 +217,12 @@ TEST(every_option_arrives)
     if (!CHECK(snapshot))
         return;
     const struct upstream_options *upstream = &snapshot->services[0].upstreams[0];
+    CHECK_EQ(PEER_HTTP2, upstream->protocol);
+    CHECK_EQ(INT32_MAX, upstream->h2.max_streams);
+    CHECK_EQ(1, upstream->h2.stream_window);
+    CHECK_EQ(3 << 20, upstream->h2.connection_window);
+    CHECK_EQ(20000, weir_span_to_ms(upstream->h2.ping_interval));
+    CHECK_EQ(250, weir_span_to_ms(upstream->h2.ping_timeout));
     CHECK(upstream->group_key == 12345678901234567890U);
     CHECK_EQ(1000, weir_span_to_ms(upstream->limits.connection_timeout));
     CHECK_EQ(2000, weir_span_to_ms(upstream->limits.total_connection_timeout));

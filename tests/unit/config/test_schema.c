@@ -75,7 +75,9 @@ TEST(values_of_the_wrong_type)
         {"retry:", "7: error: the rules of trying again must be a mapping, not empty"},
         {"balance: fair", "16: error: 'balance' must be round_robin or least_connections or random "
                           "or consistent_hash, not 'fair'"},
-        {"protocol: http2", "17: error: 'protocol: http2' is not supported by this version"},
+        {"protocol: http2", ""},
+        {"protocol: h2", "17: error: 'protocol' must be http1 or http2 or auto, not 'h2'"},
+        {"protocol: [http2]", "17: error: 'protocol' must be http1 or http2 or auto, not a list"},
         {"tcp: {keepalive: {count: 0}}", "32: error: 'count' must be from 1 to 127, not '0'"},
         {"tcp: {keepalive: 5s}", "24: error: the probes of TCP must be a mapping, not '5s'"},
     };
@@ -97,8 +99,6 @@ TEST(unknown_keys)
         {"health: {interval: 5s}", "15: error: the settings of health checks needs the key 'path'"},
         {"health: {path: /, interval: 1ms}",
          "35: error: 'interval' must be from 10ms to 1d, not '1ms'"},
-        {"h2: {}", "7: error: key 'h2' is not supported by this version"},
-        {"h2: {}", "7: error: key 'h2' is not supported by this version"},
         {"queue: {length: 5}", "15: error: unknown key 'length'"},
         {"x-colour: red", ""},
         {"tcp: {x-a: {b: [c]}}", ""},

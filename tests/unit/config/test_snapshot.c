@@ -217,6 +217,8 @@ TEST(the_command_line)
     const struct service_options *service = &snapshot->services[0];
     CHECK_EQ(1, service->listen_count);
     check_addr(&service->listen[0].addr, "127.0.0.1:8080");
+    CHECK(service->listen[0].speaks_h1 && service->listen[0].speaks_h2);
+    CHECK_EQ(PEER_HTTP1, service->upstreams[0].protocol);
     CHECK_EQ(128, service->upstream_keepalive_pool_size);
     CHECK_EQ(1, service->route_count);
     CHECK_EQ(1, service->upstream_count);
@@ -226,6 +228,40 @@ TEST(the_command_line)
     CHECK_EQ(1, service->upstreams[0].servers[1].weight);
     CHECK_SLICE(slice_str(service->upstreams[0].servers[0].text), "http://127.0.0.1:9001");
     snapshot_unref(&snapshot);
+    buf_fini(&messages);
+}
+
+TEST(h2c_on_the_command_line)
+{
+    static const char *const to[] = {"h2c://127.0.0.1:9001", "h2c://a"};
+    struct snapshot *snapshot = NULL;
+    struct buf messages;
+    buf_init(&messages);
+    CHECK_OK(snapshot_of_command_line("127.0.0.1:8080", to, 2, &messages, &snapshot));
+    CHECK_SLICE(buf_slice(&messages), "");
+    if (!CHECK(snapshot))
+        return;
+    const struct upstream_options *upstream = &snapshot->services[0].upstreams[0];
+    CHECK_EQ(PEER_HTTP2, upstream->protocol);
+    CHECK(!upstream->tls);
+    check_addr(&upstream->servers[0].addr, "127.0.0.1:9001");
+    CHECK_EQ(80, upstream->servers[1].port);
+    snapshot_unref(&snapshot);
+    buf_fini(&messages);
+}
+
+TEST(urls_of_several_kinds_on_the_command_line)
+{
+    static const char *const to[] = {"h2c://127.0.0.1:9001", "h2c://a", "http://a", "https://a",
+                                     "unix:/x"};
+    struct snapshot *snapshot = NULL;
+    struct buf messages;
+    buf_init(&messages);
+    CHECK_ERR(WEIR_E_CONFIG,
+              snapshot_of_command_line("127.0.0.1:8080", to, COUNT_OF(to), &messages, &snapshot));
+    CHECK_SLICE(buf_slice(&messages), "--to: error: http:// and h2c:// do not go together\n"
+                                      "--to: error: https:// and h2c:// do not go together\n"
+                                      "--to: error: unix: and h2c:// do not go together\n");
     buf_fini(&messages);
 }
 

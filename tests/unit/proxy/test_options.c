@@ -23,10 +23,25 @@ TEST(an_upstreams_defaults)
     CHECK_EQ(3600000, weir_span_to_ms(options.limits.max_connection_age));
     CHECK_EQ(0, options.limits.max_requests_per_connection);
     CHECK_EQ(peer.tcp.keepalive_idle.ns, options.tcp.keepalive_idle.ns);
+    CHECK_EQ(100, options.h2.max_streams);
+    CHECK_EQ(8 << 20, options.h2.stream_window);
+    CHECK_EQ(8 << 20, options.h2.connection_window);
+    CHECK(weir_span_is_forever(options.h2.ping_interval));
+    CHECK_EQ(5000, weir_span_to_ms(options.h2.ping_timeout));
     CHECK_EQ(2, options.retry.attempts);
     CHECK_EQ(65536, options.retry.body_buffer);
     CHECK(!options.retry.non_idempotent);
     CHECK_EQ(1000, weir_span_to_ms(options.limits.fail_timeout));
+}
+
+TEST(a_listeners_defaults)
+{
+    struct listener_options options;
+    memset(&options, 0x5a, sizeof options);
+    listener_options_init(&options);
+    CHECK(options.speaks_h1 && options.speaks_h2);
+    CHECK(!options.tls && !options.expects_preface);
+    CHECK_EQ(0, options.addr.len);
 }
 
 TEST(a_services_defaults)

@@ -209,6 +209,22 @@ STAGE_TEST(an_address_without_a_source_of_its_kind_is_left_out)
     end();
 }
 
+STAGE_TEST(peers_are_spoken_with_as_their_upstream_says)
+{
+    open_named();
+    front.upstream.h2.max_streams = 7;
+    front.upstream.h2.stream_window = 70000;
+    front.upstream.h2.ping_interval = weir_span_s(3);
+    front_start();
+    const struct peer_options *options = &server(0)->peer->options;
+    CHECK_EQ(PEER_HTTP1, options->protocol);
+    CHECK_EQ(7, options->h2.max_streams);
+    CHECK_EQ(70000, options->h2.stream_window);
+    CHECK_EQ(8 << 20, options->h2.connection_window);
+    CHECK_EQ(3000, weir_span_to_ms(options->h2.ping_interval));
+    end();
+}
+
 static struct peer *pick(uint64_t hash)
 {
     struct balance_tried nobody = {0};
