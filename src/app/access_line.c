@@ -97,6 +97,8 @@ static char *put_request(char *to, const struct http_request *request)
     to = PUT(to, ",\"protocol\":");
     if (!known)
         return PUT(to, "null");
+    if (request->protocol == HTTP_2)
+        return PUT(to, "\"HTTP/2\"");
     return request->minor ? PUT(to, "\"HTTP/1.1\"") : PUT(to, "\"HTTP/1.0\"");
 }
 
@@ -135,10 +137,13 @@ static char *put_connection(char *to, const struct access_record *record)
 {
     const struct session_story *story = &record->story;
     if (!record->connected)
-        return PUT(to, ",\"connection\":null,\"connection_id\":null,\"connection_requests\":null,"
+        return PUT(to, ",\"upstream_protocol\":null,"
+                       "\"connection\":null,\"connection_id\":null,\"connection_requests\":null,"
                        "\"connection_age_ms\":null,\"connection_idle_ms\":null,"
                        "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
                        "\"tls_version\":null,\"tls_resumed\":null");
+    to = PUT(to, ",\"upstream_protocol\":");
+    to = put_text(to, http_protocol_name(story->protocol));
     to = PUT(to, ",\"connection\":");
     to = put_text(to, conn_source_name(story->source));
     to = PUT(to, ",\"connection_id\":");

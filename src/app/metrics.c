@@ -285,6 +285,26 @@ static void print_by_protocol(const struct page *page)
     print_array(page, "protocol", protocol_at, 0, HTTP_PROTOCOL_COUNT);
 }
 
+static const char *flood_at(unsigned number)
+{
+    return h2_flood_name((enum h2_flood)number);
+}
+
+static void print_by_flood(const struct page *page)
+{
+    print_array(page, "kind", flood_at, 0, H2_FLOOD_COUNT);
+}
+
+static const char *ping_at(unsigned number)
+{
+    return ping_result_name((enum ping_result)number);
+}
+
+static void print_by_ping(const struct page *page)
+{
+    print_array(page, "result", ping_at, 0, PING_RESULT_COUNT);
+}
+
 static void print_version(const struct page *page)
 {
     const struct label label = {"version", WEIR_VERSION};

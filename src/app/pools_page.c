@@ -33,14 +33,20 @@ static void print_known(struct walk *walk, const char *key, const char *text)
         json_null(&walk->json);
 }
 
-/* What is not known is null. */
-static void print_learned(struct walk *walk, const char *key, uint64_t number)
+/* What is not there is null. */
+static void print_if(struct walk *walk, const char *key, bool is_there, uint64_t number)
 {
     json_key(&walk->json, key);
-    if (number > 0)
+    if (is_there)
         json_uint(&walk->json, number);
     else
         json_null(&walk->json);
+}
+
+/* What is not known is null. */
+static void print_learned(struct walk *walk, const char *key, uint64_t number)
+{
+    print_if(walk, key, number > 0, number);
 }
 
 static void print_conn(struct walk *walk, const struct survey_conn *conn)
@@ -50,6 +56,8 @@ static void print_conn(struct walk *walk, const struct survey_conn *conn)
     print_uint(walk, "id", conn->id);
     print_uint(walk, "worker", conn->worker);
     print_text(walk, "state", conn->in_use ? "in_use" : "idle");
+    print_text(walk, "protocol", http_protocol_name(conn->protocol));
+    print_if(walk, "streams", conn->protocol == HTTP_2, conn->streams);
     json_key(json, "age_ms");
     json_int(json, conn->age_ms);
     json_key(json, "idle_ms");
@@ -78,6 +86,14 @@ static void print_conns(struct walk *walk)
     json_close_array(&walk->json);
 }
 
+/* What its upstream has chosen; with auto each connection has its own. */
+static const char *protocol_name(enum peer_protocol protocol)
+{
+    static const char *const names[] = {
+        [PEER_HTTP1] = "http/1.1", [PEER_HTTP2] = "h2", [PEER_AUTO] = "auto"};
+    return names[protocol];
+}
+
 static void print_peer(struct walk *walk, const struct service_options *service)
 {
     const struct survey_peer *peer = &survey_peers(walk->survey)[walk->peer];
@@ -86,7 +102,7 @@ static void print_peer(struct walk *walk, const struct service_options *service)
     json_open_object(json);
     print_text(walk, "upstream", service->upstreams[peer->upstream].name);
     print_text(walk, "address", addr_print(&peer->addr, address));
-    print_text(walk, "protocol", "http/1.1");
+    print_text(walk, "protocol", protocol_name(service->upstreams[peer->upstream].protocol));
     json_key(json, "tls");
     json_bool(json, service->upstreams[peer->upstream].tls != NULL);
     print_known(walk, "sni", peer->sni);
@@ -94,6 +110,7 @@ static void print_peer(struct walk *walk, const struct service_options *service)
     json_bool(json, !peer->unwell);
     print_uint(walk, "idle", peer->idle);
     print_uint(walk, "in_use", peer->in_use);
+    print_uint(walk, "streams", peer->streams);
     print_uint(walk, "dialling", peer->dialling);
     print_uint(walk, "waiting", peer->waiting);
     print_uint(walk, "opened", peer->opened);

@@ -98,6 +98,8 @@ static void note_conn(struct survey_part *part, const struct conn *conn)
         .worker = part->worker->number,
         .id = conn->id,
         .in_use = in_use,
+        .protocol = conn->protocol,
+        .streams = conn->protocol == HTTP_2 ? conn->streams : 0,
         .age_ms = weir_span_to_ms(weir_time_between(conn->born, now)),
         .idle_ms = in_use ? 0 : weir_span_to_ms(weir_time_between(conn->released, now)),
         .requests = conn->requests,
@@ -300,9 +302,12 @@ static void merge(struct survey *survey, struct row *rows, unsigned count)
 static void add_conns(struct survey *survey, const struct survey_part *part, const unsigned *places)
 {
     const struct survey_conn *conns = (const struct survey_conn *)(const void *)part->conns.at;
+    struct survey_peer *peers = (struct survey_peer *)(void *)survey->peers.at;
     for (size_t i = 0; i < part->conns.len / sizeof *conns; i++) {
         struct survey_conn conn = conns[i];
         conn.peer = places[conn.peer];
+        if (!survey->peers.failed)
+            peers[conn.peer].streams += conn.streams;
         buf_append(&survey->conns, slice_of((const char *)&conn, sizeof conn));
     }
 }

@@ -26,6 +26,7 @@ struct survey_peer {
     bool unwell;     /* it fails its health checks */
     uint64_t opened, reused, taken_over;
     uint64_t idle, in_use, dialling, waiting;
+    uint64_t streams;                /* of HTTP/2, on all its connections */
     int64_t learned_idle_timeout_ms; /* 0: nothing was learned */
     uint64_t learned_max_requests;   /* 0: likewise */
 };
@@ -35,6 +36,8 @@ struct survey_conn {
     unsigned worker;
     uint64_t id;
     bool in_use;
+    enum http_protocol protocol;
+    unsigned streams; /* of HTTP/2; else 0 */
     int64_t age_ms, idle_ms;
     uint64_t requests;
     const char *tls_version; /* NULL: plain */

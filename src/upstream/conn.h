@@ -26,6 +26,7 @@ struct conn {
     uint32_t magic;
     enum conn_state state;
     enum http_protocol protocol;
+    unsigned streams; /* sessions on it now; HTTP/1 has one at most */
     uint64_t id;               /* never used again in this process */
     struct weir_span tls_took; /* its handshake; 0 after it has moved, or without one */
     struct pool *pool;

@@ -39,6 +39,7 @@ struct session_ops {
 struct session_story {
     enum conn_source source;
     uint64_t connection_id;
+    enum http_protocol protocol; /* that it speaks */
     uint64_t connection_requests; /* this one included */
     struct weir_span connection_age, connection_idle;
     struct weir_span wait;         /* for another's connection, or for room to dial */

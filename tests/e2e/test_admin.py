@@ -14,13 +14,19 @@ METRICS = {
     "weir_requests_total": "counter",
     "weir_request_duration_seconds": "histogram",
     "weir_downstream_connections": "gauge",
+    "weir_downstream_requests_total": "counter",
+    "weir_downstream_h2_floods_total": "counter",
     "weir_upstream_requests_total": "counter",
     "weir_upstream_connections_opened_total": "counter",
     "weir_upstream_connections_closed_total": "counter",
     "weir_upstream_connect_duration_seconds": "histogram",
     "weir_upstream_connect_errors_total": "counter",
+    "weir_upstream_goaways_total": "counter",
+    "weir_upstream_h2_pings_total": "counter",
+    "weir_upstream_h2_floods_total": "counter",
     "weir_pool_idle_connections": "gauge",
     "weir_pool_in_use_connections": "gauge",
+    "weir_pool_streams": "gauge",
     "weir_pool_dialling_connections": "gauge",
     "weir_pool_not_kept_total": "counter",
     "weir_pool_unexpected_data_total": "counter",
@@ -119,11 +125,13 @@ def test_pools_page_has_its_shape(origin, proxy, connect):
     assert service["pool"] == {"size": 128, "idle": 1, "in_use": 0}
     (peer,) = service["peers"]
     expected = {"upstream": "web", "address": origin.address, "protocol": "http/1.1", "tls": False,
-                "idle": 1, "in_use": 0, "dialling": 0, "waiting": 0, "opened": 1, "reused": 0,
-                "taken_over": 0, "learned_idle_timeout_ms": None, "learned_max_requests": None}
+                "idle": 1, "in_use": 0, "streams": 0, "dialling": 0, "waiting": 0, "opened": 1,
+                "reused": 0, "taken_over": 0, "learned_idle_timeout_ms": None,
+                "learned_max_requests": None}
     assert {key: peer[key] for key in expected} == expected
     (connection,) = peer["connections"]
     assert connection["state"] == "idle" and connection["requests"] == 1
+    assert connection["protocol"] == "http/1.1" and connection["streams"] is None
     assert connection["worker"] == 0 and connection["id"] > 0
     assert connection["age_ms"] >= connection["idle_ms"] >= 0
 

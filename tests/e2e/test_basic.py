@@ -41,7 +41,8 @@ def test_access_log_line_tells_the_exchange(origin, proxy, connect):
     connect(proxy).request("POST", "/a?b", body=b"12345", host="Example.test:80")
     line = proxy.logged(1)[0]
     expected = {"service": "edge", "method": "POST", "status": 200, "upstream": "web",
-                "peer": origin.address, "attempts": 1, "protocol": "HTTP/1.1"}
+                "peer": origin.address, "attempts": 1, "protocol": "HTTP/1.1",
+                "upstream_protocol": "http/1.1"}
     assert {key: line.get(key) for key in expected} == expected
     assert line["path"].startswith("/a") and line["host"].lower().startswith("example.test")
     assert line["client"].startswith("127.0.0.1")

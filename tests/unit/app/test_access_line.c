@@ -31,7 +31,8 @@ TEST(a_reused_connection)
         "\"method\":\"GET\",\"host\":\"example.com:80\",\"path\":\"/a?b\","
         "\"protocol\":\"HTTP/1.1\",\"status\":200,\"request_bytes\":12,"
         "\"response_bytes\":345,\"duration_us\":1234,\"upstream\":\"web\","
-        "\"peer\":\"10.0.0.1:8080\",\"connection\":\"reused\",\"connection_id\":17,"
+        "\"peer\":\"10.0.0.1:8080\",\"upstream_protocol\":\"http/1.1\","
+        "\"connection\":\"reused\",\"connection_id\":17,"
         "\"connection_requests\":40,\"connection_age_ms\":5120,\"connection_idle_ms\":12,"
         "\"miss\":null,\"wait\":null,\"wait_us\":0,\"connect_us\":0,\"tls_us\":0,"
         "\"tls_version\":null,\"tls_resumed\":null,\"attempts\":1,"
@@ -59,6 +60,28 @@ TEST(a_new_connection_tells_how_long_connecting_took)
     CHECK(has(text, "\"retried\":\"reset\",\"not_kept\":\"response_close\",\"error\":null"));
 }
 
+/* Each side has its own: what came in HTTP/2 may go on in HTTP/1, and the other way round. */
+TEST(protocols)
+{
+    static const struct {
+        enum http_protocol client, server;
+        const char *protocol, *upstream_protocol;
+    } rows[] = {
+        {HTTP_1, HTTP_1, "\"protocol\":\"HTTP/1.1\",", "\"upstream_protocol\":\"http/1.1\","},
+        {HTTP_1, HTTP_2, "\"protocol\":\"HTTP/1.1\",", "\"upstream_protocol\":\"h2\","},
+        {HTTP_2, HTTP_1, "\"protocol\":\"HTTP/2\",", "\"upstream_protocol\":\"http/1.1\","},
+        {HTTP_2, HTTP_2, "\"protocol\":\"HTTP/2\",", "\"upstream_protocol\":\"h2\","},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        record_init(&record);
+        record.request.protocol = rows[i].client;
+        record.access.story.protocol = rows[i].server;
+        struct weir_slice text = written();
+        CHECK(has(text, rows[i].protocol));
+        CHECK(has(text, rows[i].upstream_protocol));
+    }
+}
+
 TEST(without_a_connection_its_members_are_null)
 {
     record_init(&record);
@@ -70,7 +93,8 @@ TEST(without_a_connection_its_members_are_null)
     CHECK(has(text, "\"status\":502"));
     CHECK(has(
         text,
-        "\"peer\":\"10.0.0.1:8080\",\"connection\":null,\"connection_id\":null,"
+        "\"peer\":\"10.0.0.1:8080\",\"upstream_protocol\":null,\"connection\":null,\"connection_"
+        "id\":null,"
         "\"connection_requests\":null,\"connection_age_ms\":null,"
         "\"connection_idle_ms\":null,\"miss\":null,\"wait\":null,\"wait_us\":0,"
         "\"connect_us\":0,\"tls_us\":0,\"tls_version\":null,\"tls_resumed\":null,"
@@ -89,7 +113,8 @@ TEST(a_malformed_request_has_no_method_host_and_path)
     record.exchange.error = WEIR_E_REQUEST_MALFORMED;
     struct weir_slice text = written();
     CHECK(has(text, "\"method\":null,\"host\":null,\"path\":null,\"protocol\":null,"));
-    CHECK(has(text, "\"upstream\":null,\"peer\":null,\"connection\":null"));
+    CHECK(has(text,
+              "\"upstream\":null,\"peer\":null,\"upstream_protocol\":null,\"connection\":null"));
     CHECK(has(text, "\"attempts\":0,\"retried\":null,\"not_kept\":null,"
                     "\"error\":\"request_malformed\"}\n"));
 }

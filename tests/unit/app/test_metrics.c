@@ -108,6 +108,42 @@ TEST(counters_are_summed_over_the_workers)
     tear_down();
 }
 
+TEST(protocols_and_what_is_counted_of_http2)
+{
+    set_up();
+    struct downstream *downstream = &workers[1].services[0]->downstream;
+    stat_add(&downstream->requests[HTTP_1], 5);
+    stat_add(&downstream->requests[HTTP_2], 6);
+    stat_add(&workers[0].services[0]->downstream.requests[HTTP_2], 1);
+    stat_add(&downstream->floods[H2_FLOOD_RAPID_RESET], 2);
+    stat_add(&stats_of(0, 0, 0)->idle[HTTP_2], 1);
+    stat_add(&stats_of(0, 0, 0)->in_use[HTTP_2], 3);
+    stat_add(&stats_of(0, 0, 0)->streams, 70);
+    stat_add(&stats_of(1, 0, 0)->streams, 50);
+    stat_add(&stats_of(1, 0, 0)->goaways, 4);
+    stat_add(&stats_of(1, 0, 0)->pings[PING_ANSWERED], 8);
+    stat_add(&stats_of(1, 0, 0)->pings[PING_LOST], 1);
+    stat_add(&stats_of(0, 0, 0)->floods[H2_FLOOD_SETTINGS], 1);
+    metrics_print(&program, &page);
+#define EDGE "{service=\"edge\""
+#define WEB "{service=\"edge\",upstream=\"web\""
+    CHECK(has_line("weir_downstream_requests_total" EDGE ",protocol=\"http/1.1\"} 5"));
+    CHECK(has_line("weir_downstream_requests_total" EDGE ",protocol=\"h2\"} 7"));
+    CHECK(has_line("weir_downstream_h2_floods_total" EDGE ",kind=\"rapid_reset\"} 2"));
+    CHECK(has_line("weir_downstream_h2_floods_total" EDGE ",kind=\"ping\"} 0"));
+    CHECK_EQ(2 * H2_FLOOD_COUNT, count_text("weir_downstream_h2_floods_total{"));
+    CHECK(has_line("weir_pool_idle_connections" WEB ",protocol=\"h2\"} 1"));
+    CHECK(has_line("weir_pool_in_use_connections" WEB ",protocol=\"h2\"} 3"));
+    CHECK(has_line("weir_pool_in_use_connections" WEB ",protocol=\"http/1.1\"} 0"));
+    CHECK(has_line("weir_pool_streams" WEB "} 120"));
+    CHECK(has_line("weir_upstream_goaways_total" WEB "} 4"));
+    CHECK(has_line("weir_upstream_h2_pings_total" WEB ",result=\"answered\"} 8"));
+    CHECK(has_line("weir_upstream_h2_pings_total" WEB ",result=\"lost\"} 1"));
+    CHECK(has_line("weir_upstream_h2_floods_total" WEB ",kind=\"settings\"} 1"));
+    CHECK_EQ(3 * H2_FLOOD_COUNT, count_text("weir_upstream_h2_floods_total{"));
+    tear_down();
+}
+
 TEST(what_loops_count_is_summed_over_the_workers)
 {
     set_up();

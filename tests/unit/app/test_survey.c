@@ -176,6 +176,42 @@ TEST(all_workers_are_added_up)
     tear_down();
 }
 
+/* One worker's connections speak HTTP/2: only their streams are counted. */
+TEST(streams_are_added_up)
+{
+    struct weir_span patience = weir_span_s(30);
+    set_up();
+    add_idle(0);
+    add_idle(1);
+    struct conn *conns[] = {take(0), take(1)};
+    conns[0]->streams = 1;
+    conns[1]->streams = 30;
+    conns[1]->protocol = HTTP_2; /* the counters of HTTP/1 have it */
+    spawn_ask(&patience);
+    while (!asked) {
+        turn(0);
+        turn(1);
+    }
+    CHECK_OK(asked_err);
+    CHECK_EQ(1, survey_peer_count(survey));
+    CHECK_EQ(30, survey_peers(survey)[0].streams);
+    if (CHECK_EQ(2, survey_conn_count(survey))) {
+        CHECK_EQ(HTTP_1, survey_conns(survey)[0].protocol);
+        CHECK_EQ(0, survey_conns(survey)[0].streams);
+        CHECK_EQ(HTTP_2, survey_conns(survey)[1].protocol);
+        CHECK_EQ(30, survey_conns(survey)[1].streams);
+    }
+    survey_free(&survey);
+    conns[1]->protocol = HTTP_1;
+    for (unsigned i = 0; i < WORKERS; i++) {
+        sched_enter(&workers[i].loop.sched);
+        conns[i]->streams = 0;
+        pool_close(&conns[i], CLOSE_ERROR, false);
+        sched_enter(NULL);
+    }
+    tear_down();
+}
+
 TEST(a_worker_that_does_not_answer_is_left_out_and_its_answer_is_not_lost)
 {
     struct weir_span patience = weir_span_ms(5);
