@@ -169,9 +169,8 @@ WEIR_SUSPENDS static void part(void *argument)
 void client_part(struct client *client)
 {
     client->co = NULL;
-    if (!client->stream ||
-        co_spawn(&client->downstream->loop->sched, NULL, "parting client", part, client,
-                 &client->co) != WEIR_OK)
+    if (!client->stream || co_spawn(&client->downstream->loop->sched, NULL, "parting client", part,
+                                    client, &client->co) != WEIR_OK)
         client_close(client, false);
 }
 
@@ -189,6 +188,7 @@ void downstream_init(struct downstream *downstream, const struct downstream_opti
     slab_init(&downstream->client_slab, "client", sizeof(struct client));
     scope_init(&downstream->work);
     slab_init(&downstream->addr_slab, "local address of a client", sizeof(struct addr));
+    slab_init(&downstream->h2_slab, "client of HTTP/2", sizeof(struct h2_client));
     slab_init(&downstream->request_slab, "request of HTTP/2", sizeof(struct h2_request));
 }
 
@@ -197,6 +197,7 @@ void downstream_fini(struct downstream *downstream)
     must(downstream_is_empty(downstream));
     slab_fini(&downstream->client_slab);
     slab_fini(&downstream->addr_slab);
+    slab_fini(&downstream->h2_slab);
     slab_fini(&downstream->request_slab);
 }
 

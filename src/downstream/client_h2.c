@@ -5,8 +5,6 @@
 #include "base/log.h"
 #include "co/wait.h"
 
-#include <stdlib.h>
-
 /* From saying that the end comes to saying that it has come, if no PING is answered before. */
 #define NOTICE weir_span_s(1)
 
@@ -27,9 +25,8 @@ static struct weir_time idle_end(const struct client *client)
     const struct client_options *options = client->downstream->client;
     if (client->h2->request_count > 0 || client->h2->parting)
         return WEIR_NEVER;
-    return weir_time_after(client->h2->idle_since, client->requests > 0
-                                                       ? options->keepalive_timeout
-                                                       : options->header_timeout);
+    return weir_time_after(client->h2->idle_since, client->requests > 0 ? options->keepalive_timeout
+                                                                        : options->header_timeout);
 }
 
 static struct weir_time head_end(const struct client *client)
@@ -48,8 +45,8 @@ static struct weir_time notice_end(const struct client *client)
 
 static void set_timer(struct client *client)
 {
-    struct weir_time end = weir_time_min(idle_end(client),
-                                         weir_time_min(head_end(client), notice_end(client)));
+    struct weir_time end =
+        weir_time_min(idle_end(client), weir_time_min(head_end(client), notice_end(client)));
     timer_arm(&loop_of(client)->sched.timers, &client->timer, end);
 }
 
@@ -67,7 +64,7 @@ static void end(struct client *client)
     else
         client->stream = h2_wire_release(&h2->wire);
     client->h2 = NULL;
-    free(h2);
+    slab_free(&client->downstream->h2_slab, h2);
     client_part(client);
 }
 
@@ -221,7 +218,7 @@ void client_open_h2(struct client *client, struct iobuf **buf)
         .write_timeout = client->downstream->client->write_timeout,
         .changed = on_changed,
     };
-    client->h2 = calloc(1, sizeof *client->h2);
+    client->h2 = slab_alloc(&client->downstream->h2_slab);
     if (!client->h2) {
         iobuf_give(&loop->bufs, buf);
         client_part(client);
@@ -231,7 +228,7 @@ void client_open_h2(struct client *client, struct iobuf **buf)
     client->h2->idle_since = loop_now(loop);
     client->h2->facts = tls_facts_of(client->stream);
     if (h2_wire_open(&client->stream, buf, &options, &client->h2->wire) != WEIR_OK) {
-        free(client->h2);
+        slab_free(&client->downstream->h2_slab, client->h2);
         client->h2 = NULL;
         client_part(client);
         return;

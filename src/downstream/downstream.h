@@ -48,11 +48,11 @@ struct downstream {
     void *owner;
     struct list clients;
     struct scope work; /* the coroutines that send for many requests at once (HTTP/2) */
-    struct slab client_slab, addr_slab, request_slab;
+    struct slab client_slab, addr_slab, h2_slab, request_slab;
     stat_count greetings[GREETING_COUNT];
     stat_count requests[HTTP_PROTOCOL_COUNT];
     stat_count floods[H2_FLOOD_COUNT]; /* connections that were ended for one */
-    stat_count open;       /* connections now: a gauge */
+    stat_count open;                   /* connections now: a gauge */
     _Atomic unsigned load; /* the same with those on their way here; others add, see listener.h */
     bool draining, wants_local;
     uint64_t client_count; /* so far */

@@ -282,7 +282,7 @@ enum weir_err h2_head_response(struct h2_head *head, struct http_response *respo
     response->protocol = HTTP_2;
     response->status = head->status;
     response->minor = 1;
-    response->reason = SLICE("");
+    response->reason = http_reason(head->status);
     enum weir_err err = read_response(head);
     if (err)
         fields_init(&response->fields);

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "co/wait.h"
 #include "http/h2_session.h"
+#include "http/hop.h"
 
 #include <string.h>
 
@@ -279,8 +280,10 @@ enum weir_err h2_stream_piece_now(struct h2_stream *stream, struct http_piece *r
     drop_lent(stream);
     lend(stream, ret_piece);
     ret_piece->last = stream->received && stream->lent_bytes == stream->held_bytes;
-    if (ret_piece->last && stream->in_trailers)
+    if (ret_piece->last && stream->in_trailers) {
+        hop_trailers(stream->trailers);
         ret_piece->trailers = stream->trailers;
+    }
     if (ret_piece->last || ret_piece->count > 0 || !stream->closed)
         return WEIR_OK;
     return closed_error(stream);

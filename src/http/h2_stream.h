@@ -48,9 +48,9 @@ struct h2_stream {
     struct co *sender;
     struct co *victim;   /* canceled when it is closed before all was sent; NULL: nobody is */
     uint64_t sent_bytes; /* heads as HPACK counts them, and the body */
-    bool submitted, submitted_end; /* the head, and the end, are nghttp2's */
-    bool head_sent;      /* ... and was written down */
-    bool sent;           /* all was */
+    bool submitted, submitted_end;   /* the head, and the end, are nghttp2's */
+    bool head_sent;                  /* ... and was written down */
+    bool sent;                       /* all was */
     bool head_is_final, in_trailers; /* of what is received */
     bool received;                   /* to its end */
     bool closed;                     /* nothing more comes or goes */
@@ -96,7 +96,11 @@ WEIR_SUSPENDS enum weir_err h2_stream_send_piece(struct h2_stream *stream,
 WEIR_SUSPENDS enum weir_err h2_stream_recv_head(struct h2_stream *stream, struct weir_time deadline,
                                                 const struct http_response **ret_response);
 
-/* As in session.h: what of the body is here, and what comes. */
+/*
+ * What of the body is here, and what comes: as h1_wire_piece_now() and h1_wire_piece() have it. Of
+ * trailers what must not be there is left out (hop_trailers()). Errors: what the stream was closed
+ * with.
+ */
 enum weir_err h2_stream_piece_now(struct h2_stream *stream, struct http_piece *ret_piece);
 WEIR_SUSPENDS enum weir_err h2_stream_recv_piece(struct h2_stream *stream,
                                                  struct weir_time deadline,

@@ -40,9 +40,8 @@ WEIR_SUSPENDS static enum weir_err send_out(struct h2_wire *wire, struct iobuf *
     unsigned count = 0;
     for (const struct iobuf *buf = out; buf; buf = buf->next)
         slices[count++] = iobuf_slice(buf);
-    enum weir_err err =
-        stream_send(wire->stream, slices, count,
-                    loop_deadline(wire->session.loop, wire->write_timeout), NULL);
+    enum weir_err err = stream_send(wire->stream, slices, count,
+                                    loop_deadline(wire->session.loop, wire->write_timeout), NULL);
     for (struct iobuf *next; out; out = next) {
         next = out->next;
         iobuf_give(bufs_of(wire), &out);
@@ -77,7 +76,8 @@ WEIR_SUSPENDS static void write_all(void *argument)
 void h2_wire_push(struct h2_wire *wire)
 {
     struct h2_session *session = &wire->session;
-    if (wire->closing || session->failed)
+    /* One on its way to another worker has no stream: it says there what it has to say. */
+    if (wire->closing || session->failed || !wire->stream)
         return;
     h2_session_pack(session);
     if (!session->out || wire->writing)
@@ -113,11 +113,11 @@ static void feed(struct h2_wire *wire, struct iobuf **buf)
 }
 
 /* What is there, but not without end. */
-static void read_all(struct h2_wire *wire)
+void h2_wire_look(struct h2_wire *wire, enum look look)
 {
     for (unsigned i = 0; i < READS_IN_A_ROW && !wire->session.failed; i++) {
         struct iobuf *buf = NULL;
-        switch (stream_look(wire->stream, LOOK_TOLD, &buf)) {
+        switch (stream_look(wire->stream, look, &buf)) {
         case STREAM_QUIET:
             return;
         case STREAM_BYTES:
@@ -134,21 +134,21 @@ static void read_all(struct h2_wire *wire)
     loop_timer_arm(wire->session.loop, &wire->again, weir_span_ns(0));
 }
 
-void h2_wire_read(struct h2_wire *wire)
+static void read_all(struct h2_wire *wire)
 {
-    read_all(wire);
+    h2_wire_look(wire, LOOK_TOLD);
     changed(wire);
 }
 
 static void on_bytes(struct stream *stream, void *owner)
 {
     (void)stream;
-    h2_wire_read(owner);
+    read_all(owner);
 }
 
 static void on_again(struct timer *timer)
 {
-    h2_wire_read(container_of(timer, struct h2_wire, again));
+    read_all(container_of(timer, struct h2_wire, again));
 }
 
 void h2_wire_rest(struct h2_wire *wire)
@@ -239,15 +239,12 @@ struct stream *h2_wire_release(struct h2_wire **wire)
 
 /* --- From one worker to another -------------------------------------------------------------- */
 
-struct stream *h2_wire_let_go(struct h2_wire *wire)
+void h2_wire_let_go(struct h2_wire *wire)
 {
-    struct stream *stream = wire->stream;
     must(!wire->writing && !wire->session.out && list_is_empty(&wire->session.streams));
-    stream_watch(stream, NULL, NULL);
+    stream_watch(wire->stream, NULL, NULL);
     loop_timer_disarm(wire->session.loop, &wire->again);
     wire->stream = NULL;
-    wire->session.loop = NULL;
-    return stream;
 }
 
 void h2_wire_resume(struct h2_wire *wire, struct stream *stream, struct scope *scope, void *owner)
@@ -258,6 +255,7 @@ void h2_wire_resume(struct h2_wire *wire, struct stream *stream, struct scope *s
     wire->scope = scope;
     stream_watch(stream, on_bytes, wire);
     loop_timer_arm(stream->loop, &wire->again, weir_span_ns(0));
+    h2_wire_push(wire);
 }
 
 void h2_wire_drop(struct h2_wire **wire)

@@ -52,8 +52,8 @@ enum weir_err h2_wire_open(struct stream **stream, struct iobuf **buf,
  */
 void h2_wire_close(struct h2_wire **wire, enum weir_err err, bool reset);
 
-/* Reads what is there. For who watches the stream himself meanwhile, or wants to be sure. */
-void h2_wire_read(struct h2_wire *wire);
+/* Reads what is there, as stream_look() has it, without calling `changed`. */
+void h2_wire_look(struct h2_wire *wire, enum look look);
 
 /* Sends what there is to send. */
 void h2_wire_push(struct h2_wire *wire);
@@ -74,10 +74,11 @@ WEIR_SUSPENDS enum weir_err h2_wire_drain(struct h2_wire *wire);
 struct stream *h2_wire_release(struct h2_wire **wire);
 
 /*
- * Takes the stream away, and gives it another one: for its way to another worker. Nothing may be
- * waiting to be sent, and no stream of the session may be anyone's (checked).
+ * Lets go of the stream, and takes another one: for its way to another worker. Nothing may be
+ * waiting to be sent, and no stream of the session may be anyone's (checked). Meanwhile the session
+ * may be fed, on the worker that it leaves.
  */
-struct stream *h2_wire_let_go(struct h2_wire *wire);
+void h2_wire_let_go(struct h2_wire *wire);
 void h2_wire_resume(struct h2_wire *wire, struct stream *stream, struct scope *scope, void *owner);
 /* One that was let go and finds no new stream. */
 void h2_wire_drop(struct h2_wire **wire);

@@ -48,8 +48,9 @@ static void keep_for_replay(struct upload *upload, const struct http_piece *piec
 {
     if (!upload->replay)
         return;
-    /* Only a reused connection that breaks leads to a second try. */
-    if (upload->session->story.source == SOURCE_NEW)
+    /* A second try follows when a reused connection breaks, or a server of HTTP/2 did nothing. */
+    const struct session_story *story = &upload->session->story;
+    if (story->source == SOURCE_NEW && story->protocol == HTTP_1)
         replay_drop(upload->replay);
     replay_keep(upload->replay, piece);
 }

@@ -14,6 +14,15 @@ static enum retry_verdict decide_connecting(const struct retry_facts *facts)
     return facts->budget_spent ? RETRY_NOT_BUDGET : RETRY_NEXT;
 }
 
+/* The server says that it has done nothing of it (RFC 9113 section 8.7): any method may go again.
+ */
+static enum retry_verdict decide_unprocessed(const struct retry_facts *facts)
+{
+    if (!facts->body_whole)
+        return RETRY_NOT_BODY_GONE;
+    return facts->unprocessed < UNPROCESSED_MAX ? RETRY_AGAIN : RETRY_NOT_ATTEMPTS;
+}
+
 bool retry_may_repeat(const struct retry_facts *facts)
 {
     return http_method_is_idempotent(facts->method) || facts->has_idempotency_key ||
@@ -30,6 +39,8 @@ enum retry_verdict retry_decide(const struct retry_facts *facts)
         return decide_connecting(facts);
     if (weir_err_retry(facts->err) == WEIR_RETRY_NEVER)
         return RETRY_NOT_FINAL;
+    if (weir_err_retry(facts->err) == WEIR_RETRY_UNPROCESSED)
+        return decide_unprocessed(facts);
     if (!facts->reused && facts->any_sent)
         return RETRY_NOT_FRESH_BROKE;
     if (!facts->body_whole)

@@ -13,6 +13,7 @@
 enum retry_verdict {
     RETRY_FRESH,           /* again, on a new connection to the same server */
     RETRY_NEXT,            /* again, on another server */
+    RETRY_AGAIN,           /* again, on any connection to the same server: it did nothing of it */
     RETRY_NOT_HEAD_SENT,   /* the client has a response head already */
     RETRY_NOT_RECEIVED,    /* a byte of a response has come */
     RETRY_NOT_FINAL,       /* this error does not go away by trying again */
@@ -37,8 +38,12 @@ struct retry_facts {
     enum http_method method;
     unsigned attempts; /* further tries so far */
     unsigned attempts_max;
-    bool budget_spent; /* the upstream's budget is; see budget.h */
+    unsigned unprocessed; /* of its tries so far, those of which a server said that */
+    bool budget_spent;    /* the upstream's budget is; see budget.h */
 };
+
+/* A server that refuses streams without end is taken at its word in the end. */
+enum { UNPROCESSED_MAX = 5 };
 
 /* Whether a request that a server may have processed may be sent again (RFC 9110 section 9.2.2). */
 bool retry_may_repeat(const struct retry_facts *facts);
@@ -47,7 +52,7 @@ enum retry_verdict retry_decide(const struct retry_facts *facts);
 
 static inline bool retry_is_allowed(enum retry_verdict verdict)
 {
-    return verdict == RETRY_FRESH || verdict == RETRY_NEXT;
+    return verdict == RETRY_FRESH || verdict == RETRY_NEXT || verdict == RETRY_AGAIN;
 }
 
 #endif

@@ -38,10 +38,11 @@ struct serving {
     struct session_story story;
     struct balance_tried tried;
     uint64_t hash; /* for balance_pick() */
-    unsigned attempts, connect_retries;
+    unsigned attempts, connect_retries, unprocessed;
     enum weir_err retried; /* why it was tried again the last time */
     enum keep not_kept;
     bool connected;
+    bool upgrades; /* the request asks for another protocol */
 };
 
 static bool has_body(const struct exchange *exchange)
@@ -197,6 +198,7 @@ static struct retry_facts retry_facts(const struct serving *serving, enum weir_e
         .non_idempotent = options->non_idempotent,
         .method = exchange->request->method,
         .attempts = serving->connect_retries,
+        .unprocessed = serving->unprocessed,
         .attempts_max = min_of(options->attempts, others(serving, err)),
         .budget_spent = !budget_has(&serving->upstream->budget),
     };
@@ -207,6 +209,8 @@ static enum connector_want want_first(const struct serving *serving)
 {
     struct retry_facts facts = retry_facts(serving, WEIR_OK);
     bool repeatable = retry_may_repeat(&facts) && !has_body(serving->exchange);
+    if (serving->upgrades && serving->peer->options.protocol == PEER_AUTO)
+        return CONNECTOR_HTTP1; /* HTTP/2 has no such thing */
     return repeatable ? CONNECTOR_ANY : CONNECTOR_SURE;
 }
 
@@ -246,6 +250,12 @@ static bool prepare_retry(struct serving *serving, enum weir_err err, enum conne
         count_try(serving, err);
         *ret_want = want_first(serving);
         return pick_server(serving) == WEIR_OK;
+    }
+    if (verdict == RETRY_AGAIN) {
+        serving->unprocessed++;
+        session_release(&serving->session, false);
+        *ret_want = want_first(serving);
+        return true;
     }
     if (serving->session->story.source == SOURCE_NEW)
         serving->connect_retries++;
@@ -347,13 +357,15 @@ static enum weir_err edit_request(struct serving *serving)
     if (!client || !serving->response)
         return WEIR_E_NO_MEMORY;
     /* Of a body and a tunnel only one can be read from the client. */
-    bool upgrade = asks_for_websocket(exchange->request) && !has_body(exchange);
+    serving->upgrades = asks_for_websocket(exchange->request) && !has_body(exchange) &&
+                        serving->peer->options.protocol != PEER_HTTP2;
     TRY(client_cert_tell(exchange, serving->service->asks_clients));
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
         .scheme = exchange->tls.version ? SLICE("https") : SLICE("http"),
     };
-    return hop_request(exchange->request, &exchange->framing, upgrade, &from, &exchange->arena);
+    return hop_request(exchange->request, &exchange->framing, serving->upgrades, &from,
+                       &exchange->arena);
 }
 
 WEIR_SUSPENDS static enum weir_err serve_request(struct serving *serving)

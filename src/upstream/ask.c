@@ -3,9 +3,12 @@
 
 #include "base/check.h"
 #include "co/wait.h"
+#include "upstream/conn_h2.h"
 #include "upstream/dialling.h"
 #include "upstream/errand.h"
 #include "upstream/pool.h"
+#include "upstream/registry.h"
+#include "upstream/share.h"
 
 /* Another worker gives a connection within its present turn, or dialling is the better way. */
 #define PATIENCE weir_span_ms(10)
@@ -23,18 +26,48 @@ bool ask_is_settled(const struct ask *ask)
 static void settle(struct ask *ask)
 {
     list_remove(&ask->key_link);
+    ask->key->ask_count--;
     co_wake(ask->co);
+}
+
+/* One of HTTP/2 that was made while it asked is fresh enough, whoever had a stream of it first. */
+static bool is_fresh(const struct ask *ask, const struct conn *conn)
+{
+    return conn->h2 && !conn->rested && !weir_time_before(conn->born, ask->asked);
+}
+
+bool ask_may_have(const struct ask *ask, const struct conn *conn)
+{
+    if (ask->only_http1 && conn->h2)
+        return false;
+    return !ask->wants_fresh || is_fresh(ask, conn);
+}
+
+static enum wait_result result_of(const struct ask *ask, const struct conn *conn)
+{
+    if (conn->moved)
+        return WAIT_TAKEN_OVER;
+    if (conn->h2 && !conn->rested && weir_time_is_never(ask->dial_began))
+        return WAIT_SHARED;
+    return conn->requests || conn->rested ? WAIT_HANDED : WAIT_DIALLED;
 }
 
 void ask_give(struct ask *ask, struct conn *conn)
 {
     must(!ask_is_settled(ask));
     ask->conn = conn;
-    ask->result = conn->moved                      ? WAIT_TAKEN_OVER
-                  : conn->requests || conn->rested ? WAIT_HANDED
-                                                   : WAIT_DIALLED;
+    ask->result = result_of(ask, conn);
     if (conn->key == ask->key)
         pool_change_peer(conn, ask->peer);
+    registry_add_stream(conn);
+    settle(ask);
+    share_lead_ends(ask, WEIR_OK);
+}
+
+void ask_fail_now(struct ask *ask, enum weir_err err)
+{
+    ask->err = err;
+    ask->result = err == WEIR_E_PEER_DRAINED ? WAIT_DRAINED : WAIT_FAILED;
     settle(ask);
 }
 
@@ -42,9 +75,8 @@ void ask_fail(struct ask *ask, enum weir_err err)
 {
     if (ask_is_settled(ask))
         return;
-    ask->err = err;
-    ask->result = err == WEIR_E_PEER_DRAINED ? WAIT_DRAINED : WAIT_FAILED;
-    settle(ask);
+    ask_fail_now(ask, err);
+    share_lead_ends(ask, WEIR_OK);
 }
 
 /* The next of its server's addresses that was not tried; NULL: all were. */
@@ -86,7 +118,8 @@ void ask_dial_failed(struct ask *ask, enum weir_err err)
 {
     if (ask_is_settled(ask) || dial_sibling(ask) || !list_is_empty(&ask->dials))
         return;
-    ask_fail(ask, err);
+    ask_fail_now(ask, err);
+    share_lead_ends(ask, err);
 }
 
 /* What becomes free at this worker finds it anyway. */
@@ -171,7 +204,7 @@ void ask_left_gate(struct ask *ask)
 static void take_conn(struct ask *ask)
 {
     struct conn *conn = move_in(ask->pool, ask->key, ask->peer, &ask->parcel);
-    if (conn && !ask_is_settled(ask))
+    if (conn && !ask_is_settled(ask) && ask_may_have(ask, conn))
         ask_give(ask, conn);
     else if (conn)
         pool_offer(&conn);
@@ -304,24 +337,25 @@ WEIR_SUSPENDS static void wait_for_any(struct ask *ask, struct weir_time deadlin
     }
 }
 
-static struct ask *new_ask(struct pool *pool, struct pool_key *key, struct peer *peer,
-                           bool wants_fresh)
+static struct ask *new_ask(struct pool *pool, const struct ask_options *options)
 {
     struct ask *ask = slab_alloc(&pool->ask_slab);
     if (!ask)
         return NULL;
     ask->pool = pool;
-    ask->key = key;
-    ask->peer = peer_ref(peer);
+    ask->key = options->key;
+    ask->peer = peer_ref(options->peer);
     ask->co = co_self();
     ask->asked = loop_now(pool->loop);
     ask->dial_began = ask->slow = WEIR_NEVER;
     list_init(&ask->dials);
-    ask->wants_fresh = wants_fresh;
+    ask->wants_fresh = options->wants_fresh;
+    ask->only_http1 = options->only_http1;
     list_init(&ask->key_link);
     list_init(&ask->gate_link);
-    pool_key_hold(key);
-    list_push_back(&key->asks, &ask->key_link);
+    pool_key_hold(ask->key);
+    list_push_back(&ask->key->asks, &ask->key_link);
+    ask->key->ask_count++;
     return ask;
 }
 
@@ -347,18 +381,27 @@ static void end(struct ask *ask)
     ask->pool->abandoned_count++;
 }
 
-enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
-                           bool wants_fresh, struct weir_time deadline, struct ask_story *story,
-                           struct conn **ret_conn)
+/* For what becomes of another's dial; then there is a stream, or it goes on by itself. */
+WEIR_SUSPENDS static void follow(struct ask *ask, struct weir_time deadline)
 {
-    struct ask *ask = new_ask(pool, key, peer, wants_fresh);
+    while (!ask_is_settled(ask) && share_follow(ask))
+        while (ask->follows && !ask_is_settled(ask))
+            if (waits_in_vain(ask, deadline))
+                give_up(ask, WEIR_E_CONNECT_TIMEOUT);
+}
+
+enum weir_err ask_for_conn(struct pool *pool, const struct ask_options *options,
+                           struct ask_story *story, struct conn **ret_conn)
+{
+    struct ask *ask = new_ask(pool, options);
     if (!ask)
         return WEIR_E_NO_MEMORY;
     ask->ticket = story->ticket;
     ask_others(ask);
+    follow(ask, options->deadline);
     if (!ask_is_settled(ask))
         enter_gate(ask);
-    wait_for_any(ask, deadline);
+    wait_for_any(ask, options->deadline);
     enum weir_err err = ask->err;
     if (!err)
         *ret_conn = ask->conn;

@@ -47,6 +47,8 @@ struct ask {
     struct co *co;
     struct weir_time asked, dial_began;
     bool wants_fresh;      /* no connection will do that was used before */
+    bool only_http1;       /* ... or that speaks HTTP/2 */
+    bool leads, follows;   /* others wait for its dial; it waits for another's (share.h) */
     struct list dials;     /* its own that are under way, by dialling.ask_link */
     unsigned peers_tried;  /* of its peer and that one's siblings: so many were dialled */
     struct weir_time slow; /* when the last one of its dials is, and gets company; WEIR_NEVER */
@@ -63,6 +65,14 @@ struct ask {
     struct parcel parcel;
 };
 
+/* What is asked for. */
+struct ask_options {
+    struct pool_key *key;
+    struct peer *peer;
+    bool wants_fresh, only_http1;
+    struct weir_time deadline;
+};
+
 /* How it went: for the log; and for who asks again, because what it got was dead. */
 struct ask_story {
     uint64_t ticket; /* its place in the queue, which it keeps; 0: it had none */
@@ -71,17 +81,21 @@ struct ask_story {
 };
 
 /*
- * Waits for a connection, in use and the caller's then: of the peer or, when it was dialled, of one
- * of its siblings. *story is empty, or that of the ask before, and tells of this one when there is
- * no error. Errors: WEIR_E_REFUSED, _UNREACHABLE,
- * _CONNECT_TIMEOUT, _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED,
- * _NO_MEMORY, _LIMIT, _IO, _PERMISSION, _ADDRESS_IN_USE, _CANCELED.
+ * Waits for a connection, in use and the caller's then, or a stream of one: of the peer or, when it
+ * was dialled, of one of its siblings. *story is empty, or that of the ask before, and tells of
+ * this one when there is no error. Errors: WEIR_E_REFUSED, _UNREACHABLE, _CONNECT_TIMEOUT,
+ * _NO_PORTS, _NO_DESCRIPTORS, _QUEUE_FULL, _QUEUE_TIMEOUT, _PEER_DRAINED, _NO_MEMORY, _LIMIT, _IO,
+ * _PERMISSION, _ADDRESS_IN_USE, _CANCELED.
  */
-WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, struct pool_key *key, struct peer *peer,
-                                         bool wants_fresh, struct weir_time deadline,
+WEIR_SUSPENDS enum weir_err ask_for_conn(struct pool *pool, const struct ask_options *options,
                                          struct ask_story *story, struct conn **ret_conn);
 
-/* Gives it a connection, in use and the ask's from now on. It must not be settled (checked). */
+/* Whether a connection of this worker, in use, is what it asks for. */
+bool ask_may_have(const struct ask *ask, const struct conn *conn);
+/*
+ * Gives it a connection, in use and the ask's from now on, or a stream of one that others use as
+ * well. It must not be settled (checked).
+ */
 void ask_give(struct ask *ask, struct conn *conn);
 /* It was taken from its gate, at its own worker, which is all the answer it gets. */
 void ask_left_gate(struct ask *ask);
@@ -89,6 +103,8 @@ void ask_left_gate(struct ask *ask);
 bool ask_is_settled(const struct ask *ask);
 /* Tells it that nothing will come: its peer was drained, or memory is out. */
 void ask_fail(struct ask *ask, enum weir_err err);
+/* The same for one that does not lead. */
+void ask_fail_now(struct ask *ask, enum weir_err err);
 /* One of its dials, which it does not have any more, came to nothing. */
 void ask_dial_failed(struct ask *ask, enum weir_err err);
 /* Sends it the gate's answer: from any worker, by who took it from there. */

@@ -3,6 +3,7 @@
 #include "upstream/pool.h"
 
 #include "base/check.h"
+#include "upstream/conn_h2.h"
 
 static void audit_key(const struct pool *pool, const struct pool_key *key, unsigned *ret_idle,
                       unsigned *ret_in_use)
@@ -15,6 +16,10 @@ static void audit_key(const struct pool *pool, const struct pool_key *key, unsig
         probes += conn->probes;
     }
     must(idle == key->idle_count);
+    list_each (link, &key->shared) {
+        const struct conn *conn = container_of(link, struct conn_h2, room_link)->conn;
+        must(conn->magic == CONN_MAGIC && conn->state == CONN_IN_USE && conn->streams > 0);
+    }
     must(key->opened_count + key->moved_in_count - key->closed_count - key->moved_out_count ==
          key->idle_count + key->in_use_count);
     must(atomic_load(&key->census->counts[pool->worker].idle) == idle - probes);

@@ -154,3 +154,13 @@ void census_end_probe(struct census *census)
 {
     atomic_store(&census->probing, false);
 }
+
+void census_prefer_http1(struct census *census, struct weir_time now)
+{
+    atomic_store(&census->http1_until_ns, weir_time_after(now, CENSUS_HTTP1_FOR).ns);
+}
+
+bool census_prefers_http1(const struct census *census, struct weir_time now)
+{
+    return now.ns < atomic_load_explicit(&census->http1_until_ns, memory_order_relaxed);
+}

@@ -48,6 +48,7 @@ struct census {
     _Atomic int64_t news_rest_ns;   /* survivors of a longer rest are news */
     _Atomic uint64_t news_requests; /* and so are more requests on one */
     _Atomic bool probing;           /* a connection tests what was learned */
+    _Atomic int64_t http1_until_ns; /* HTTP/1 is preferred where there is a choice */
     unsigned worker_count;
     struct census_count counts[];
 };
@@ -92,6 +93,13 @@ bool census_is_news(const struct census *census, struct weir_span idle_age, uint
 /* The peer's own word, in a Keep-Alive field; and what it said last, below 0: nothing. */
 void census_tell(struct census *census, struct weir_span idle_timeout);
 struct weir_span census_told(const struct census *census);
+/*
+ * HTTP/2 does not work with this peer: HTTP/1 is preferred for a while (CENSUS_HTTP1_FOR).
+ */
+#define CENSUS_HTTP1_FOR weir_span_s(600)
+void census_prefer_http1(struct census *census, struct weir_time now);
+bool census_prefers_http1(const struct census *census, struct weir_time now);
+
 /* Forgets what has expired. */
 void census_refresh(struct census *census, struct weir_time now);
 

@@ -33,6 +33,7 @@ struct conn {
     struct pool_key *key;
     struct peer *peer; /* referred to */
     struct stream *stream;
+    struct conn_h2 *h2;             /* conn_h2.h; NULL: HTTP/1 */
     struct list all_link;           /* in pool.conns */
     struct list key_link;           /* in key.idle while idle */
     struct list idle_link;          /* in pool.idle while idle */

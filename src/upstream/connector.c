@@ -3,8 +3,11 @@
 
 #include "base/check.h"
 #include "upstream/ask.h"
+#include "upstream/conn_h2.h"
 #include "upstream/idle.h"
+#include "upstream/registry.h"
 #include "upstream/session_h1.h"
+#include "upstream/session_h2.h"
 
 /* One request for a session. */
 struct wish {
@@ -13,10 +16,20 @@ struct wish {
     struct peer *peer;
     enum connector_want want;
     struct weir_time began, deadline;
+    bool only_http1;
     unsigned dead; /* idle ones that were met dead */
+    struct ask_story told;
     struct conn *conn;
     struct session_story story;
 };
+
+/* Of HTTP/2, in use, without room. */
+static bool has_full_ones(const struct wish *wish)
+{
+    enum peer_protocol protocol = wish->peer->options.protocol;
+    bool may = protocol == PEER_HTTP2 || (protocol == PEER_AUTO && !wish->key->picks_http1);
+    return may && !wish->only_http1 && wish->key->in_use_count > 0;
+}
 
 /* Why there is no idle connection here: the first reason that holds. */
 static enum miss_reason miss_of(const struct wish *wish)
@@ -30,43 +43,95 @@ static enum miss_reason miss_of(const struct wish *wish)
         return MISS_ELSEWHERE;
     if (wish->dead > 0)
         return MISS_DEAD;
+    if (has_full_ones(wish))
+        return MISS_STREAMS;
     gate_count(gate_of(wish->key), &connections, &dials);
     return connections > 0 ? MISS_BUSY : MISS_EMPTY;
 }
 
+static enum look look_of(const struct wish *wish)
+{
+    return wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL;
+}
+
+/* Of one that speaks HTTP/2 a stream goes back, and others may go on with it. */
+static void give_up(struct wish *wish, enum close_reason reason)
+{
+    struct conn *conn = wish->conn;
+    wish->conn = NULL;
+    wish->dead++;
+    if (!conn->h2) {
+        pool_close(&conn, reason, false);
+        return;
+    }
+    conn_h2_retire(conn, reason);
+    pool_put_stream(&conn);
+}
+
 /* What the ask gave may have died, or rested too long, on its way; what was just made has not. */
-static bool is_sound(struct wish *wish)
+static bool is_alive(const struct wish *wish, enum close_reason *ret_reason)
+{
+    struct conn *conn = wish->conn;
+    if (!conn->rested && conn->requests == 0)
+        return true;
+    if (conn->streams == 1 && !idle_may_rest(conn, ret_reason))
+        return false;
+    return idle_is_alive(conn, look_of(wish), PLACE_CHECKOUT, ret_reason);
+}
+
+/* Suspends for a sign of life, if one is wanted. WEIR_E_EOF: it is dead, and was given up. */
+WEIR_SUSPENDS static enum weir_err make_sure(struct wish *wish, bool was_looked_at)
 {
     enum close_reason reason;
-    if (!wish->conn->rested && wish->conn->requests == 0)
-        return true;
-    if (idle_may_rest(wish->conn, &reason) &&
-        idle_is_alive(wish->conn, wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL,
-                      PLACE_CHECKOUT, &reason))
-        return true;
-    wish->dead++;
-    pool_close(&wish->conn, reason, false);
-    return false;
+    if (!was_looked_at && !is_alive(wish, &reason)) {
+        give_up(wish, reason);
+        return WEIR_E_EOF;
+    }
+    if (!wish->conn->h2 || !wish->conn->h2->stale || conn_h2_test(wish->conn))
+        return WEIR_OK;
+    if (wish->conn->h2->retired) {
+        give_up(wish, wish->conn->h2->reason);
+        return WEIR_E_EOF;
+    }
+    pool_put_stream(&wish->conn);
+    return WEIR_E_CANCELED;
+}
+
+/* From what this worker has. */
+static bool take_here(struct wish *wish)
+{
+    if (wish->want == CONNECTOR_FRESH)
+        return false;
+    if (!wish->only_http1)
+        wish->conn = registry_take(wish->key, look_of(wish));
+    if (!wish->conn)
+        wish->conn = pool_take(wish->pool, wish->key, look_of(wish), wish->only_http1, &wish->dead);
+    if (!wish->conn)
+        return false;
+    pool_change_peer(wish->conn, wish->peer);
+    registry_add_stream(wish->conn);
+    return true;
 }
 
 WEIR_SUSPENDS static enum weir_err ask(struct wish *wish)
 {
     struct pool *pool = wish->pool;
-    struct ask_story told = {0};
-    wish->story.miss = miss_of(wish);
-    wish->story.missed = true;
-    stat_add(&peer_stats(pool, wish->peer)->misses[wish->story.miss], 1);
-    for (;;) {
-        TRY(ask_for_conn(pool, wish->key, wish->peer, wish->want == CONNECTOR_FRESH, wish->deadline,
-                         &told, &wish->conn));
-        if (is_sound(wish))
-            break;
-        if (peer_is_drained(wish->peer)) /* since it asked: nobody would tell it again */
-            return WEIR_E_PEER_DRAINED;
+    const struct ask_options options = {
+        .key = wish->key,
+        .peer = wish->peer,
+        .wants_fresh = wish->want == CONNECTOR_FRESH,
+        .only_http1 = wish->only_http1,
+        .deadline = wish->deadline,
+    };
+    if (!wish->story.missed) {
+        wish->story.miss = miss_of(wish);
+        wish->story.missed = true;
+        stat_add(&peer_stats(pool, wish->peer)->misses[wish->story.miss], 1);
     }
-    wish->story.waited = told.result;
+    TRY(ask_for_conn(pool, &options, &wish->told, &wish->conn));
+    wish->story.waited = wish->told.result;
     struct weir_time now = loop_now(pool->loop);
-    struct weir_time dial_began = told.result == WAIT_DIALLED ? told.began : WEIR_NEVER;
+    struct weir_time dial_began = wish->told.result == WAIT_DIALLED ? wish->told.began : WEIR_NEVER;
     wish->story.wait = weir_time_between(wish->began, weir_time_min(now, dial_began));
     if (!weir_time_is_never(dial_began))
         wish->story.connect = weir_time_between(dial_began, now);
@@ -83,11 +148,11 @@ static void tell(struct wish *wish)
                     : conn->rested || conn->requests > 0 ? SOURCE_REUSED
                                                          : SOURCE_NEW;
     conn->rest_taken = weir_span_ns(0);
-    if (story->source != SOURCE_NEW) {
+    conn->key->reused_count += story->source != SOURCE_NEW;
+    if (story->source != SOURCE_NEW && conn->streams == 1) {
         conn->rest_taken = weir_time_between(conn->released, now);
         story->connection_idle = conn->rest_taken;
         histogram_add(&conn_stats(conn)->idle_age, conn->rest_taken);
-        conn->key->reused_count++;
         conn->key->taken_over_count += conn->moved;
     }
     /* What was dialled for another is not this request's time. */
@@ -96,6 +161,7 @@ static void tell(struct wish *wish)
                                                                         : story->connect.ns);
     story->connect = weir_span_ns(story->connect.ns - story->tls.ns);
     story->facts = tls_facts_of(conn->stream);
+    story->protocol = conn->protocol;
     conn->moved = false;
     story->connection_id = conn->id;
     story->connection_requests = ++conn->requests;
@@ -103,18 +169,27 @@ static void tell(struct wish *wish)
     stat_add(&conn_stats(conn)->requests[story->source], 1);
 }
 
+/* Until there is one that lives. */
+WEIR_SUSPENDS static enum weir_err find(struct wish *wish)
+{
+    for (;;) {
+        if (peer_is_drained(wish->peer)) /* since it asked: nobody would tell it again */
+            return WEIR_E_PEER_DRAINED;
+        bool here = take_here(wish);
+        if (!here)
+            TRY(ask(wish));
+        enum weir_err err = make_sure(wish, here);
+        if (err != WEIR_E_EOF)
+            return err;
+    }
+}
+
 WEIR_SUSPENDS static enum weir_err get(struct wish *wish, struct session **ret_session)
 {
-    if (peer_is_drained(wish->peer))
-        return WEIR_E_PEER_DRAINED;
-    if (wish->want != CONNECTOR_FRESH)
-        wish->conn = pool_take(wish->pool, wish->key,
-                               wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL, &wish->dead);
-    if (wish->conn)
-        pool_change_peer(wish->conn, wish->peer);
-    else
-        TRY(ask(wish));
+    TRY(find(wish));
     tell(wish);
+    if (wish->conn->h2)
+        return session_h2_open(&wish->conn, &wish->story, ret_session);
     return session_h1_open(&wish->conn, &wish->story, ret_session);
 }
 
@@ -131,6 +206,7 @@ enum weir_err connector_get(struct pool *pool, struct peer *peer, enum connector
     };
     if (!wish.key)
         return WEIR_E_NO_MEMORY;
+    wish.only_http1 = want == CONNECTOR_HTTP1 || census_prefers_http1(wish.key->census, wish.began);
     pool_key_hold(wish.key);
     enum weir_err err = get(&wish, ret_session);
     pool_key_let_go(pool, wish.key);

@@ -4,12 +4,14 @@
 #include "base/check.h"
 #include "base/log.h"
 #include "base/slice.h"
+#include "stream/tls_alpn.h"
 #include "upstream/tunnel.h"
 
 struct dial {
     struct loop *loop;
     struct streams *streams;
     const struct peer *peer;
+    enum alpn alpn;
     struct weir_time began, deadline;
     struct dial_story *story;
     struct stream *stream;
@@ -73,6 +75,8 @@ WEIR_SUSPENDS static enum weir_err start_tls(struct dial *self, struct tls_sessi
     struct iobuf *nothing = NULL;
     struct weir_time began = loop_now(self->loop);
     struct ssl_st *ssl = tls_client_ssl(peer->options.tls, peer_tls_name(peer), sessions);
+    if (ssl)
+        tls_alpn_offer(ssl, self->alpn);
     self->story->has_tls = true;
     enum weir_err err = tls_open(&self->streams->tls, ssl, &self->stream, &nothing, self->deadline,
                                  why, &self->stream);
@@ -83,6 +87,19 @@ WEIR_SUSPENDS static enum weir_err start_tls(struct dial *self, struct tls_sessi
     if (sessions && (err == WEIR_E_TLS_PROTOCOL || err == WEIR_E_TLS_ALERT))
         tls_sessions_clear(sessions);
     return err;
+}
+
+/* By the server's choice, or, where nothing is agreed upon, by prior knowledge. */
+static enum weir_err choose_protocol(struct dial *self)
+{
+    const struct peer *peer = self->peer;
+    bool wants_http2 = peer->options.protocol == PEER_HTTP2;
+    bool is_http2 = peer->options.tls ? tls_facts_of(self->stream).is_http2 : wants_http2;
+    self->story->protocol = is_http2 ? HTTP_2 : HTTP_1;
+    if (!wants_http2 || is_http2)
+        return WEIR_OK;
+    warn(peer, "TLS", weir_err_text(WEIR_E_NO_HTTP2));
+    return WEIR_E_NO_HTTP2;
 }
 
 WEIR_SUSPENDS static enum weir_err make_stream(struct dial *self, const struct addr *source,
@@ -103,11 +120,20 @@ WEIR_SUSPENDS static enum weir_err make_stream(struct dial *self, const struct a
     if (options->preface != PREFACE_NONE)
         TRY(send_preface(self));
     self->story->connect = weir_time_between(self->began, loop_now(self->loop));
-    return options->tls ? start_tls(self, sessions) : WEIR_OK;
+    if (options->tls)
+        TRY(start_tls(self, sessions));
+    return choose_protocol(self);
+}
+
+static enum alpn alpn_of(const struct peer *peer, bool only_http1)
+{
+    if (peer->options.protocol == PEER_HTTP2)
+        return ALPN_HTTP_2;
+    return peer->options.protocol == PEER_AUTO && !only_http1 ? ALPN_BOTH : ALPN_HTTP_1;
 }
 
 enum weir_err dial(struct streams *streams, const struct peer *peer, const struct addr *source,
-                   struct tls_sessions *sessions, struct dial_story *ret_story,
+                   bool only_http1, struct tls_sessions *sessions, struct dial_story *ret_story,
                    struct stream **ret_stream)
 {
     struct loop *loop = streams->tls.turns.loop;
@@ -115,6 +141,7 @@ enum weir_err dial(struct streams *streams, const struct peer *peer, const struc
         .loop = loop,
         .streams = streams,
         .peer = peer,
+        .alpn = alpn_of(peer, only_http1),
         .began = loop_now(loop),
         .deadline = loop_deadline(loop, peer->options.limits.total_connection_timeout),
         .story = ret_story,

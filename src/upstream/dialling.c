@@ -5,6 +5,7 @@
 #include "upstream/dial.h"
 #include "upstream/errand.h"
 #include "upstream/pool.h"
+#include "upstream/share.h"
 
 static struct addr choose_source(struct pool *pool, const struct peer_options *options)
 {
@@ -16,7 +17,9 @@ static struct addr choose_source(struct pool *pool, const struct peer_options *o
 WEIR_SUSPENDS static enum weir_err connect_once(struct dialling *self, struct stream **ret_stream)
 {
     struct addr source = choose_source(self->pool, &self->peer->options);
-    return dial(self->pool->streams, self->peer, &source, &self->key->census->sessions,
+    bool only_http1 =
+        self->only_http1 || census_prefers_http1(self->key->census, loop_now(self->pool->loop));
+    return dial(self->pool->streams, self->peer, &source, only_http1, &self->key->census->sessions,
                 &self->story, ret_stream);
 }
 
@@ -48,22 +51,40 @@ static struct ask *leave_ask(struct dialling *self)
     return ask;
 }
 
+/* What the server picks, where it has the choice, is expected of it the next time. */
+static void note_protocol(struct dialling *self)
+{
+    if (self->peer->options.protocol == PEER_AUTO && !self->only_http1)
+        self->key->picks_http1 = self->story.protocol == HTTP_1;
+}
+
 /* The connection is its ask's if that still waits; else whoever may have it gets it. */
+static void give(struct conn *conn, struct ask *ask)
+{
+    bool wanted = ask && !ask_is_settled(ask);
+    /* Until it is settled who followed that ask waits for it. */
+    if (conn->h2)
+        share_hope(conn, ask ? ask->key : conn->key);
+    if (wanted)
+        ask_give(ask, conn);
+    else
+        pool_offer(&conn);
+}
+
 static void deliver(struct dialling *self, struct stream **stream)
 {
     struct pool *pool = self->pool;
-    struct conn *conn = pool_add(pool, self->key, self->peer, stream, NULL);
+    struct conn *conn = pool_add(pool, self->key, self->peer, stream, self->story.protocol, NULL);
     if (conn)
         conn->tls_took = self->story.tls;
     struct ask *ask = leave_ask(self);
+    note_protocol(self);
     gate_dialled(gate_of(self->key), conn != NULL);
     peer_base(self->peer)->held_until = (struct weir_time){0};
-    if (!conn && ask)
+    if (conn)
+        give(conn, ask);
+    else if (ask)
         ask_fail(ask, WEIR_E_NO_MEMORY);
-    else if (conn && ask && !ask_is_settled(ask))
-        ask_give(ask, conn);
-    else if (conn)
-        pool_offer(&conn);
 }
 
 /* Connecting failed because of the server, and not because of ours or of what we allow. */
@@ -76,6 +97,7 @@ static bool is_servers_fault(enum weir_err err)
     case WEIR_E_TLS_CERTIFICATE:
     case WEIR_E_TLS_PROTOCOL:
     case WEIR_E_TLS_ALERT:
+    case WEIR_E_NO_HTTP2:
     case WEIR_E_PROXY_REFUSED:
         return true;
     default:
@@ -149,6 +171,7 @@ enum weir_err dialling_start(struct pool *pool, struct pool_key *key, struct pee
     self->key = key;
     self->peer = peer_ref(peer);
     self->ask = ask;
+    self->only_http1 = ask && ask->only_http1;
     list_init(&self->ask_link);
     pool_key_hold(key);
     list_push_back(&pool->dials, &self->link);

@@ -18,6 +18,7 @@ struct dialling {
     struct peer *peer;    /* referred to */
     struct ask *ask;      /* who waits for it; NULL: nobody */
     struct co *co;        /* while it connects */
+    bool only_http1;
     struct dial_story story;
 };
 

@@ -75,7 +75,7 @@ static void give_one(struct mail *mail)
     unsigned dead;
     if (key) {
         pool_key_hold(key);
-        conn = pool_take(errand->to, key, LOOK_SURELY, &dead);
+        conn = pool_take(errand->to, key, LOOK_SURELY, false, &dead);
         pool_key_let_go(errand->to, key);
     }
     if (conn && stream_can_move(conn->stream))
@@ -106,7 +106,7 @@ static void take_back(struct errand *errand)
     if (errand->parcel.full)
         conn = move_in(pool, errand->key, errand->peer, &errand->parcel);
     if (conn)
-        result = ask && !ask_is_settled(ask) ? TAKE_GIVEN : TAKE_LATE;
+        result = ask && !ask_is_settled(ask) && ask_may_have(ask, conn) ? TAKE_GIVEN : TAKE_LATE;
     stat_add(&peer_stats(pool, errand->peer)->takeovers[result], 1);
     if (ask)
         ask->errand = NULL;

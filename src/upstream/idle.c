@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "upstream/conn_h2.h"
 #include "upstream/pool.h"
 
 /* Servers do not give up resting connections sooner. */
@@ -21,6 +22,8 @@ bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,
                    enum close_reason *ret_reason)
 {
     struct iobuf *buf = NULL;
+    if (conn->h2)
+        return conn_h2_is_alive(conn, look, ret_reason);
     switch (stream_look(conn->stream, look, &buf)) {
     case STREAM_QUIET:
         return true;
@@ -43,9 +46,15 @@ static void learn_end(const struct conn *conn, enum close_reason reason)
 {
     struct weir_time now = loop_now(conn->pool->loop);
     if (conn->peer->options.limits.learn &&
-        (reason == CLOSE_PEER_CLOSED || reason == CLOSE_PEER_RESET))
+        (reason == CLOSE_PEER_CLOSED || reason == CLOSE_PEER_RESET || reason == CLOSE_GOAWAY))
         census_closed(conn->key->census, now, weir_time_between(conn->released, now),
                       conn->requests);
+}
+
+void idle_end(struct conn *conn, enum close_reason reason)
+{
+    learn_end(conn, reason);
+    pool_close(&conn, reason, false);
 }
 
 static void on_idle_event(struct stream *stream, void *owner)
@@ -53,10 +62,8 @@ static void on_idle_event(struct stream *stream, void *owner)
     struct conn *conn = owner;
     enum close_reason reason;
     must(conn->magic == CONN_MAGIC && conn->stream == stream);
-    if (idle_is_alive(conn, LOOK_TOLD, PLACE_IDLE, &reason))
-        return;
-    learn_end(conn, reason);
-    pool_close(&conn, reason, false);
+    if (!idle_is_alive(conn, LOOK_TOLD, PLACE_IDLE, &reason))
+        idle_end(conn, reason);
 }
 
 /* It rested as long as it may be given out; should it stay to see whether that is still true? */
@@ -199,13 +206,16 @@ void idle_enter(struct conn *conn)
     conn->rested = true;
     struct weir_time end = rest_end(conn, &conn->rest_ends_by);
     timer_arm(&pool->loop->sched.timers, &conn->rest, end);
-    stream_watch(conn->stream, on_idle_event, conn);
+    if (!conn->h2)
+        stream_watch(conn->stream, on_idle_event, conn);
     enter_lists(conn);
     pool->idle_count++;
     conn->key->idle_count++;
     stat_add(&conn_stats(conn)->idle[conn->protocol], 1);
     tell_oldest(pool);
     idle_tell_census(conn->key, pool);
+    if (conn->h2)
+        conn_h2_rest(conn);
 }
 
 void idle_leave(struct conn *conn)
@@ -218,7 +228,8 @@ void idle_leave(struct conn *conn)
         census_end_probe(conn->key->census);
     }
     loop_timer_disarm(pool->loop, &conn->rest);
-    stream_watch(conn->stream, NULL, NULL);
+    if (!conn->h2)
+        stream_watch(conn->stream, NULL, NULL);
     bool was_oldest = pool->idle.next == &conn->idle_link;
     list_remove(&conn->key_link);
     list_remove(&conn->idle_link);

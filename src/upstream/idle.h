@@ -27,6 +27,9 @@ void idle_tell_census(struct pool_key *key, const struct pool *pool);
 bool idle_is_alive(struct conn *conn, enum look look, enum data_place place,
                    enum close_reason *ret_reason);
 
+/* Its server has ended its rest: something to learn from. Closes it. */
+void idle_end(struct conn *conn, enum close_reason reason);
+
 /* The look at checkout: LOOK_WELL or, for what must not meet a dead one, LOOK_SURELY. */
 bool idle_passes_checkout(struct conn *conn, enum look look, enum close_reason *ret_reason);
 

@@ -170,6 +170,11 @@ void key_make(const struct peer_options *options, struct key *ret_key)
     put_addr(key, &options->source);
     uint8_t protocol = (uint8_t)options->protocol;
     put(key, &protocol, sizeof protocol);
+    if (options->protocol != PEER_HTTP1) {
+        put(key, &options->h2.max_streams, sizeof options->h2.max_streams);
+        put(key, &options->h2.stream_window, sizeof options->h2.stream_window);
+        put(key, &options->h2.connection_window, sizeof options->h2.connection_window);
+    }
     put(key, &options->group_key, sizeof options->group_key);
     /* Of the socket's options those that change what travels. */
     uint8_t fast_open = options->tcp.fast_open;

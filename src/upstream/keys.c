@@ -30,6 +30,7 @@ static struct pool_key *key_add(struct pool *pool, const struct peer *peer)
     key->key = peer->key;
     key->unwanted = !stays(peer);
     list_init(&key->idle);
+    list_init(&key->shared);
     list_init(&key->asks);
     key->census = commons_get(pool->commons, &peer->key, &peer->options.addr);
     if (key->census && map_insert(&pool->keys, &key->link, key->key.hash)) {

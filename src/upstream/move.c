@@ -2,6 +2,7 @@
 #include "upstream/move.h"
 
 #include "base/check.h"
+#include "upstream/conn_h2.h"
 #include "upstream/idle.h"
 #include "upstream/pool.h"
 
@@ -17,13 +18,15 @@ static void give_up(struct conn *conn, struct stream_parcel *parcel)
         reason = CLOSE_PEER_CLOSED;
     } else if (came->end == IO_RESET) {
         reason = CLOSE_PEER_RESET;
+    } else if (conn->h2 && conn->h2->retired) {
+        reason = conn->h2->reason;
     }
     if (!conn->stream)
         streams_drop(conn->pool->loop, parcel);
     pool_close(&conn, reason, false);
 }
 
-static void fill(struct parcel *parcel, const struct conn *conn)
+static void fill(struct parcel *parcel, struct conn *conn)
 {
     parcel->full = true;
     parcel->id = conn->id;
@@ -33,6 +36,40 @@ static void fill(struct parcel *parcel, const struct conn *conn)
     parcel->released = conn->released;
     parcel->max_age = conn->max_age;
     parcel->rest_for = conn->rest_for;
+    parcel->protocol = conn->protocol;
+    if (conn->h2)
+        parcel->wire = conn_h2_leave(conn);
+}
+
+/* What HTTP/2 has to say at any time is no reason to stay: it is read here, and answered there. */
+static void read_late(struct conn *conn, struct detached *came)
+{
+    struct h2_session *session = &conn->h2->wire->session;
+    struct iobufs *bufs = &conn->pool->loop->bufs;
+    struct iobuf *next;
+    for (struct iobuf *buf = came->received; buf; buf = next) {
+        next = buf->next;
+        iobuf_join(bufs);
+        h2_session_feed(session, iobuf_slice(buf));
+        iobuf_give(bufs, &buf);
+    }
+    came->received = NULL;
+    if (came->end == IO_NOTHING && (session->end || session->goaway))
+        came->end = IO_EOF;
+}
+
+/* Takes its stream away; nobody must be in the middle of sending. */
+WEIR_SUSPENDS static bool detach(struct conn *conn, struct stream_parcel *ret_taken)
+{
+    if (conn->h2) {
+        if (h2_wire_drain(conn->h2->wire) != WEIR_OK || conn->h2->retired)
+            return false;
+        h2_wire_let_go(conn->h2->wire);
+    }
+    stream_detach(&conn->stream, ret_taken);
+    if (conn->h2)
+        read_late(conn, &ret_taken->socket);
+    return !ret_taken->socket.received && ret_taken->socket.end == IO_NOTHING;
 }
 
 /* Who should have had it stands in the queue again before its end makes room there. */
@@ -43,8 +80,7 @@ WEIR_SUSPENDS static void run(void *argument)
     move_sent_fn *sent = conn->sent;
     void *owner = conn->sent_owner;
     struct stream_parcel taken = {.socket = {.descriptor = -1}};
-    stream_detach(&conn->stream, &taken);
-    bool is_good = !taken.socket.received && taken.socket.end == IO_NOTHING;
+    bool is_good = detach(conn, &taken);
     if (is_good) {
         parcel->stream = taken;
         fill(parcel, conn);
@@ -88,7 +124,8 @@ struct conn *move_in(struct pool *pool, struct pool_key *key, struct peer *peer,
     must(parcel->full);
     parcel->full = false;
     if (streams_adopt(pool->streams, &parcel->stream, &stream) == WEIR_OK)
-        conn = pool_add(pool, key, peer, &stream, parcel);
+        conn = pool_add(pool, key, peer, &stream, parcel->protocol, parcel);
+    h2_wire_drop(&parcel->wire);
     if (!conn)
         count_lost(pool, key, peer);
     return conn;

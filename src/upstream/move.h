@@ -8,12 +8,14 @@
  * one owner at every moment. If anything came on it meanwhile it was no good, and is closed here.
  */
 
+#include "http/head.h"
 #include "stream/stream.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
 struct conn;
+struct h2_wire;
 struct peer;
 struct pool;
 struct pool_key;
@@ -24,6 +26,8 @@ struct parcel {
     uint64_t id, requests, max_requests;
     struct weir_time born, released;
     struct weir_span max_age, rest_for;
+    enum http_protocol protocol;
+    struct h2_wire *wire; /* of HTTP/2, without its stream; NULL: HTTP/1 */
 };
 
 typedef void move_sent_fn(struct parcel *parcel, void *owner);

@@ -2,16 +2,21 @@
 #include "upstream/pool.h"
 
 #include "base/check.h"
+#include "upstream/conn_h2.h"
 #include "upstream/dialling.h"
 #include "upstream/errand.h"
 #include "upstream/idle.h"
 #include "upstream/keys.h"
+#include "upstream/registry.h"
 #include "upstream/session_h1.h"
+#include "upstream/session_h2.h"
 
 static void init_slabs(struct pool *pool)
 {
     slab_init(&pool->conn_slab, "upstream connection", sizeof(struct conn));
     slab_init(&pool->session_slab, "session", sizeof(struct session_h1));
+    slab_init(&pool->h2_slab, "upstream connection of HTTP/2", sizeof(struct conn_h2));
+    slab_init(&pool->h2_session_slab, "session of HTTP/2", sizeof(struct session_h2));
     slab_init(&pool->trailer_slab, "response trailers", sizeof(struct fields));
     slab_init(&pool->ask_slab, "ask", sizeof(struct ask));
     slab_init(&pool->errand_slab, "errand", sizeof(struct errand));
@@ -49,6 +54,8 @@ void pool_fini(struct pool *pool)
     keys_forget_all(pool);
     slab_fini(&pool->conn_slab);
     slab_fini(&pool->session_slab);
+    slab_fini(&pool->h2_slab);
+    slab_fini(&pool->h2_session_slab);
     slab_fini(&pool->trailer_slab);
     slab_fini(&pool->ask_slab);
     slab_fini(&pool->errand_slab);
@@ -79,17 +86,18 @@ static void enter_use(struct conn *conn)
     conn->pool->in_use_count++;
     conn->key->in_use_count++;
     stat_add(&conn_stats(conn)->in_use[conn->protocol], 1);
-    if (conn->peer->options.counts_active)
+    if (conn->peer->options.counts_active && !conn->h2) /* else its streams count */
         atomic_fetch_add_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);
 }
 
 static void leave_use(struct conn *conn)
 {
-    must(conn->state == CONN_IN_USE);
+    must(conn->state == CONN_IN_USE && (!conn->h2 || conn->streams == 0));
+    conn->streams = 0;
     conn->pool->in_use_count--;
     conn->key->in_use_count--;
     stat_sub(&conn_stats(conn)->in_use[conn->protocol], 1);
-    if (conn->peer->options.counts_active)
+    if (conn->peer->options.counts_active && !conn->h2)
         atomic_fetch_sub_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);
 }
 
@@ -131,8 +139,17 @@ static void go_on_with_life(struct conn *conn, const struct parcel *parcel)
     conn->key->moved_in_count++;
 }
 
+/* WEIR_E_NO_MEMORY: it has no stream then. */
+static enum weir_err begin_http2(struct conn *conn, struct parcel *parcel)
+{
+    if (!parcel)
+        return conn_h2_begin(conn);
+    h2_wire_resume(parcel->wire, conn->stream, &conn->pool->work, conn);
+    return conn_h2_join(conn, &parcel->wire);
+}
+
 struct conn *pool_add(struct pool *pool, struct pool_key *key, struct peer *peer,
-                      struct stream **stream, const struct parcel *parcel)
+                      struct stream **stream, enum http_protocol protocol, struct parcel *parcel)
 {
     struct conn *conn = slab_alloc(&pool->conn_slab);
     if (!conn) {
@@ -140,6 +157,7 @@ struct conn *pool_add(struct pool *pool, struct pool_key *key, struct peer *peer
         return NULL;
     }
     conn->magic = CONN_MAGIC;
+    conn->protocol = protocol;
     conn->pool = pool;
     conn->key = key;
     conn->peer = peer_ref(peer);
@@ -152,6 +170,10 @@ struct conn *pool_add(struct pool *pool, struct pool_key *key, struct peer *peer
     else
         begin_life(conn);
     enter_use(conn);
+    if (protocol == HTTP_2 && begin_http2(conn, parcel) != WEIR_OK)
+        pool_close(&conn, CLOSE_ERROR, true);
+    else if (conn->h2)
+        conn_h2_rouse(conn);
     return conn;
 }
 
@@ -193,14 +215,17 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset)
     closing->pool->closed_count++;
     closing->key->closed_count++;
     stat_add(&conn_stats(closing)->closed[reason], 1);
-    stream_close(&closing->stream, reset);
+    if (closing->h2)
+        conn_h2_end(closing, reset);
+    else
+        stream_close(&closing->stream, reset);
     gate_closed(gate);
     forget(closing);
 }
 
 void pool_change_peer(struct conn *conn, struct peer *peer)
 {
-    if (conn->peer == peer)
+    if (conn->peer == peer || conn->streams > 0)
         return;
     leave_use(conn);
     peer_ref(peer);
@@ -213,6 +238,8 @@ void pool_rouse(struct conn *conn)
 {
     idle_leave(conn);
     enter_use(conn);
+    if (conn->h2)
+        conn_h2_rouse(conn);
 }
 
 void pool_rest(struct conn *conn)
@@ -221,7 +248,8 @@ void pool_rest(struct conn *conn)
     idle_enter(conn);
 }
 
-struct conn *pool_take(struct pool *pool, struct pool_key *key, enum look look, unsigned *ret_dead)
+struct conn *pool_take(struct pool *pool, struct pool_key *key, enum look look, bool only_http1,
+                       unsigned *ret_dead)
 {
     unsigned dead = 0;
     struct conn *taken = NULL;
@@ -229,7 +257,7 @@ struct conn *pool_take(struct pool *pool, struct pool_key *key, enum look look, 
         struct conn *conn = container_of(link, struct conn, key_link);
         enum close_reason reason;
         must(conn->magic == CONN_MAGIC && conn->pool == pool && conn->key == key);
-        if (conn->probes)
+        if (conn->probes || (only_http1 && conn->h2))
             continue;
         if (idle_passes_checkout(conn, look, &reason)) {
             taken = conn;

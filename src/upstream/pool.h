@@ -65,6 +65,7 @@ struct pool {
     unsigned abandoned_count; /* asks whose answer nobody waits for */
     uint64_t opened_count, closed_count, moved_in_count, moved_out_count;
     struct slab conn_slab, session_slab, trailer_slab, ask_slab, errand_slab, dial_slab;
+    struct slab h2_slab, h2_session_slab;
     struct rand rand;
     unsigned next_source; /* of peer_options.sources */
 };
@@ -78,7 +79,11 @@ struct pool_key {
     unsigned row;             /* for who lists all keys: this one's place */
     bool unwanted;            /* its peer was drained: it is forgotten when nothing is left of it */
     struct list idle;         /* released last first */
+    struct list shared;       /* in use, with room for more streams (registry.h) */
     struct list asks;         /* who waits for a connection, oldest first */
+    unsigned ask_count;       /* of them */
+    unsigned hopes;           /* connections on their way that may serve several (share.h) */
+    bool picks_http1;         /* the server did, when it had the choice last */
     unsigned holds;           /* asks, dials and errands that refer to it */
     unsigned idle_count, in_use_count, dialling_count, waiting_count;
     unsigned probe_count; /* of the idle ones: not given out (census.h) */
@@ -117,19 +122,21 @@ void pool_key_let_go(struct pool *pool, struct pool_key *key);
 /*
  * An idle connection of this part that is alive, the one released last first; dead ones that are
  * met are closed and counted in *ret_dead. NULL when there is none. It is in use then, and the
- * caller's. `look`: LOOK_WELL, or LOOK_SURELY for a request that cannot be sent twice.
+ * caller's. `look`: LOOK_WELL, or LOOK_SURELY for a request that cannot be sent twice. With
+ * `only_http1` those that speak HTTP/2 are passed over.
  */
-struct conn *pool_take(struct pool *pool, struct pool_key *key, enum look look, unsigned *ret_dead);
+struct conn *pool_take(struct pool *pool, struct pool_key *key, enum look look, bool only_http1,
+                       unsigned *ret_dead);
 
 /* From now on another peer with the same key counts it: an equal key may stand in two upstreams. */
 void pool_change_peer(struct conn *conn, struct peer *peer);
 
 /*
- * A new connection of a part, in use: one that was dialled, or moved in from another part when
- * `parcel` is not NULL. NULL when memory is out; the stream is closed then.
+ * A new connection of a part, in use: one that was dialled, and speaks `protocol`, or one moved in
+ * from another part when `parcel` is not NULL. NULL when memory is out; the stream is closed then.
  */
 struct conn *pool_add(struct pool *pool, struct pool_key *key, struct peer *peer,
-                      struct stream **stream, const struct parcel *parcel);
+                      struct stream **stream, enum http_protocol protocol, struct parcel *parcel);
 
 /* Takes a connection whose stream has gone to another part out of the books. */
 void pool_remove_moved(struct conn **conn);
@@ -139,6 +146,12 @@ void pool_remove_moved(struct conn **conn);
  * the facts tell. The look at release happens here. Nulls *conn; returns the verdict.
  */
 enum keep pool_put(struct conn **conn, struct keep_facts *facts);
+
+/*
+ * The same after one stream of a connection that speaks HTTP/2, which others may still use: then it
+ * is KEEP.
+ */
+enum keep pool_put_stream(struct conn **conn);
 
 /* A connection in use that nobody has: for who waits, or to rest. Nulls *conn. */
 void pool_offer(struct conn **conn);

@@ -4,9 +4,11 @@
  */
 #include "base/check.h"
 #include "upstream/ask.h"
+#include "upstream/conn_h2.h"
 #include "upstream/errand.h"
 #include "upstream/idle.h"
 #include "upstream/pool.h"
+#include "upstream/registry.h"
 
 static enum close_reason close_reason_of(enum keep keep)
 {
@@ -87,6 +89,44 @@ static enum keep put(struct conn *released, struct keep_facts *facts)
     return keep;
 }
 
+/* What has ended, by itself or by a word of the server, needs no look. */
+static enum keep put_retired(struct conn *conn)
+{
+    enum close_reason reason = conn->h2->reason;
+    stat_add(&conn_stats(conn)->not_kept[KEEP_NOT_CLOSED], 1);
+    if (reason == CLOSE_GOAWAY && conn->peer->options.limits.learn)
+        census_closed_after(conn->key->census, loop_now(conn->pool->loop), conn->requests);
+    pool_close(&conn, reason, false);
+    return KEEP_NOT_CLOSED;
+}
+
+/* A test that was given up has shown nothing: it rests as long as it did. */
+static enum keep put_untested(struct conn *conn)
+{
+    pool_offer(&conn);
+    return KEEP;
+}
+
+enum keep pool_put_stream(struct conn **conn)
+{
+    struct conn *released = *conn;
+    struct pool *pool = released->pool;
+    struct keep_facts facts = {.upgraded = false};
+    *conn = NULL;
+    registry_drop_stream(released);
+    enum keep keep = KEEP;
+    if (released->streams > 0)
+        registry_serve(released);
+    else if (released->h2->retired)
+        keep = put_retired(released);
+    else if (released->h2->stale)
+        keep = put_untested(released);
+    else
+        keep = put(released, &facts);
+    audit((pool_audit(pool), true));
+    return keep;
+}
+
 enum keep pool_put(struct conn **conn, struct keep_facts *facts)
 {
     struct conn *released = *conn;
@@ -152,12 +192,13 @@ static bool give_elsewhere(struct conn *conn)
  */
 static void give_to(struct ask *ask, struct conn *conn)
 {
-    if (ask->wants_fresh || ask->key->census != conn->key->census) {
+    if (!ask_may_have(ask, conn) || ask->key->census != conn->key->census) {
         gate_put_back(ask);
         pool_close(&conn, CLOSE_EVICTED, false);
     } else if (ask->pool == conn->pool) {
         ask_left_gate(ask);
         ask_give(ask, conn);
+        registry_serve(conn);
     } else {
         move_out(&conn, &ask->parcel, on_handed, ask);
     }
@@ -168,9 +209,10 @@ static bool give_here(struct conn *conn)
 {
     list_each (link, &conn->key->asks) {
         struct ask *ask = container_of(link, struct ask, key_link);
-        if (ask->wants_fresh)
+        if (!ask_may_have(ask, conn))
             continue;
         ask_give(ask, conn);
+        registry_serve(conn);
         return true;
     }
     return false;
@@ -193,6 +235,8 @@ void pool_offer(struct conn **conn)
     struct pool *pool = offered->pool;
     enum close_reason reason;
     *conn = NULL;
+    if (!offered->h2)
+        offered->streams = 0;
     if (pool->draining || peer_is_drained(offered->peer)) {
         pool_close(&offered, pool->draining ? CLOSE_SHUTDOWN : CLOSE_DRAINED, false);
         return;

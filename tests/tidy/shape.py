@@ -83,6 +83,7 @@ HEAP_ALLOWED = {
     "src/io/resolve.c": "a resolver and the list of its servers, at start",
     "src/io/uring.c": "the backend, at start",
     "src/io/uring_bufs.c": "the ring of buffers, at start",
+    "src/http/h2_wire.c": "an HTTP/2 session, which may move to another worker",
     "src/upstream/keys.c": "a key, when a part first meets it",
     "src/upstream/census.c": "a key, when the first part meets it",
     "src/upstream/gate.c": "an address, when the first part meets it",

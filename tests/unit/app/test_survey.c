@@ -102,8 +102,13 @@ WEIR_SUSPENDS static void dial_and_put(void *worker)
     struct keep_facts facts = {0};
     struct conn *conn = NULL;
     struct ask_story story = {0};
-    CHECK_OK(ask_for_conn(&service->pool, pool_key_of(&service->pool, peer), peer, true, WEIR_NEVER,
-                          &story, &conn));
+    const struct ask_options wanted = {
+        .key = pool_key_of(&service->pool, peer),
+        .peer = peer,
+        .wants_fresh = true,
+        .deadline = WEIR_NEVER,
+    };
+    CHECK_OK(ask_for_conn(&service->pool, &wanted, &story, &conn));
     pool_put(&conn, &facts);
 }
 
@@ -124,7 +129,7 @@ static struct conn *take(unsigned worker)
     struct peer *peer = service->upstreams[0].balance.servers[0].peer;
     unsigned dead;
     struct conn *conn =
-        pool_take(&service->pool, pool_key_of(&service->pool, peer), LOOK_WELL, &dead);
+        pool_take(&service->pool, pool_key_of(&service->pool, peer), LOOK_WELL, false, &dead);
     sched_enter(NULL);
     return conn;
 }

@@ -383,7 +383,8 @@ TEST(responses_have_a_status_of_three_digits)
             printf("# %s", row->lines);
         CHECK_EQ(HTTP_2, response.protocol);
         CHECK_EQ(1, response.minor);
-        CHECK_SLICE(response.reason, "");
+        if (row->status)
+            CHECK(slice_equal(response.reason, http_reason(row->status)));
         if (row->status)
             CHECK_EQ(row->status, response.status);
         else

@@ -68,7 +68,7 @@ static const struct framing_row request_framings[] = {
 
 static const struct framing_row response_framings[] = {
     {"", .body = BODY_CHUNKED},
-    {"", .ended = true, .body = BODY_CHUNKED},
+    {"", .ended = true, .body = BODY_LENGTH},
     {"content-length: 0\n", .ended = true, .body = BODY_LENGTH},
     {"content-length: 5\n", .body = BODY_LENGTH, .length = 5},
     {"content-length: 5\n", .ended = true, .bad = true},

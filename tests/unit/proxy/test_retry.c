@@ -106,23 +106,46 @@ static bool in(enum weir_err err, const enum weir_err *set, size_t count)
     return false;
 }
 
+/* What a server says that it has not begun may go again, whatever it is, but not without end. */
+TEST(unprocessed)
+{
+    struct retry_facts facts = stale(METHOD_POST);
+    facts.err = WEIR_E_STREAM_REFUSED;
+    CHECK_EQ(RETRY_AGAIN, retry_decide(&facts));
+    facts.reused = false;
+    CHECK_EQ(RETRY_AGAIN, retry_decide(&facts));
+    facts.unprocessed = UNPROCESSED_MAX;
+    CHECK_EQ(RETRY_NOT_ATTEMPTS, retry_decide(&facts));
+    facts.unprocessed = 0;
+    facts.body_whole = false;
+    CHECK_EQ(RETRY_NOT_BODY_GONE, retry_decide(&facts));
+    facts.body_whole = true;
+    facts.any_received = true;
+    CHECK_EQ(RETRY_NOT_RECEIVED, retry_decide(&facts));
+}
+
 /* Which errors are worth another try: every row of err.def. */
 TEST(each_error_by_name)
 {
     static const enum weir_err anywhere[] = {
         WEIR_E_REFUSED,         WEIR_E_UNREACHABLE,  WEIR_E_CONNECT_TIMEOUT, WEIR_E_NO_PORTS,
         WEIR_E_DNS_ERROR,       WEIR_E_DNS_TIMEOUT,  WEIR_E_QUEUE_FULL,      WEIR_E_PEER_DRAINED,
-        WEIR_E_TLS_CERTIFICATE, WEIR_E_TLS_PROTOCOL, WEIR_E_TLS_ALERT,       WEIR_E_PROXY_REFUSED};
-    static const enum weir_err if_reused[] = {WEIR_E_EOF, WEIR_E_RESET};
+        WEIR_E_TLS_CERTIFICATE, WEIR_E_TLS_PROTOCOL, WEIR_E_TLS_ALERT,       WEIR_E_PROXY_REFUSED,
+        WEIR_E_NO_HTTP2};
+    static const enum weir_err if_reused[] = {WEIR_E_EOF, WEIR_E_RESET, WEIR_E_PING_TIMEOUT};
+    static const enum weir_err unprocessed[] = {WEIR_E_STREAM_REFUSED, WEIR_E_HTTP_1_1_REQUIRED};
     for (enum weir_err err = WEIR_OK + 1; err < WEIR_E_COUNT; err++) {
         bool is_anywhere = in(err, anywhere, COUNT_OF(anywhere));
         bool is_if_reused = in(err, if_reused, COUNT_OF(if_reused));
+        bool is_unprocessed = in(err, unprocessed, COUNT_OF(unprocessed));
         struct retry_facts facts = refused();
         facts.err = err;
         bool right = CHECK_EQ(is_anywhere ? RETRY_NEXT : RETRY_NOT_FINAL, retry_decide(&facts));
         facts = stale(METHOD_GET);
         facts.err = err;
-        right &= CHECK_EQ(is_anywhere || is_if_reused ? RETRY_FRESH : RETRY_NOT_FINAL,
+        right &= CHECK_EQ(is_unprocessed                ? RETRY_AGAIN
+                          : is_anywhere || is_if_reused ? RETRY_FRESH
+                                                        : RETRY_NOT_FINAL,
                           retry_decide(&facts));
         if (!right)
             printf("# %s\n", weir_err_name(err));

@@ -164,7 +164,13 @@ STAGE_TEST(what_is_gone_is_forgotten_when_nothing_is_left_of_it)
     struct conn *conn = NULL;
     struct ask_story story;
     struct pool *pool = &front.service->pool;
-    CHECK_OK(ask_for_conn(pool, server(1)->peer->known, gone, true, in_ms(5000), &story, &conn));
+    const struct ask_options options = {
+        .key = server(1)->peer->known,
+        .peer = gone,
+        .wants_fresh = true,
+        .deadline = in_ms(5000),
+    };
+    CHECK_OK(ask_for_conn(pool, &options, &story, &conn));
     int accepted = raw_accept(&front.servers[1]);
     follow(&a, 1);
     CHECK(gone->drained);

@@ -82,16 +82,21 @@ struct rig_pair {
 WEIR_SUSPENDS static inline enum weir_err rig_connect(struct peer *peer, struct conn **ret_conn)
 {
     struct ask_story story = {0};
-    struct pool_key *key = pool_key_of(&rig.pool, peer);
-    must(key);
-    return ask_for_conn(&rig.pool, key, peer, true, in_ms(5000), &story, ret_conn);
+    const struct ask_options options = {
+        .key = pool_key_of(&rig.pool, peer),
+        .peer = peer,
+        .wants_fresh = true,
+        .deadline = in_ms(5000),
+    };
+    must(options.key);
+    return ask_for_conn(&rig.pool, &options, &story, ret_conn);
 }
 
 /* An idle connection for a peer that is alive; NULL. */
 static inline struct conn *rig_take_for(struct peer *peer)
 {
     unsigned dead;
-    struct conn *conn = pool_take(&rig.pool, pool_key_of(&rig.pool, peer), LOOK_WELL, &dead);
+    struct conn *conn = pool_take(&rig.pool, pool_key_of(&rig.pool, peer), LOOK_WELL, false, &dead);
     if (conn)
         pool_change_peer(conn, peer);
     return conn;

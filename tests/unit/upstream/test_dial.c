@@ -19,7 +19,7 @@ static void aim(const struct addr *addr, struct weir_span connection_timeout)
 WEIR_SUSPENDS static enum weir_err dial_now(struct stream **ret_stream)
 {
     struct dial_story story;
-    return dial(&stage.streams, &peer, &peer.options.source, NULL, &story, ret_stream);
+    return dial(&stage.streams, &peer, &peer.options.source, false, NULL, &story, ret_stream);
 }
 
 /* Bytes pass both ways. */

@@ -41,7 +41,7 @@ static struct dialling dialling;
 static void dial_run(void *unused)
 {
     (void)unused;
-    dialling.err = dial(&stage.streams, &peer, &peer.options.source, dialling.sessions,
+    dialling.err = dial(&stage.streams, &peer, &peer.options.source, false, dialling.sessions,
                         &dialling.story, &dialling.stream);
     CHECK((dialling.err == WEIR_OK) == (dialling.stream != NULL));
 }

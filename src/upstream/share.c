@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: MIT */
+#include "upstream/share.h"
+
+#include "base/check.h"
+#include "co/wait.h"
+#include "upstream/ask.h"
+#include "upstream/conn_h2.h"
+#include "upstream/pool.h"
+#include "upstream/registry.h"
+
+/* Whether what is dialled for it may turn out to have more than one stream. */
+static bool may_share(const struct ask *ask)
+{
+    const struct peer_options *options = &ask->peer->options;
+    if (ask->only_http1 || options->h2.max_streams == 1)
+        return false;
+    return options->protocol == PEER_HTTP2 ||
+           (options->protocol == PEER_AUTO && options->tls && !ask->key->picks_http1);
+}
+
+/* There is a stream for everyone, if all comes as is hoped. */
+static bool is_enough(const struct pool_key *key, const struct peer *peer)
+{
+    return key->ask_count <= (uint64_t)key->hopes * peer->options.h2.max_streams;
+}
+
+bool share_follow(struct ask *ask)
+{
+    if (!may_share(ask))
+        return false;
+    ask->follows = is_enough(ask->key, ask->peer);
+    ask->leads = !ask->follows;
+    ask->key->hopes += ask->leads;
+    return ask->follows;
+}
+
+/* Who cannot hope any more goes on by himself: the first leads the others. */
+static void go_on(struct pool_key *key)
+{
+    list_each (link, &key->asks) {
+        struct ask *ask = container_of(link, struct ask, key_link);
+        if (!ask->follows)
+            continue;
+        ask->follows = false;
+        co_wake(ask->co);
+    }
+}
+
+static struct ask *any_follower(struct pool_key *key)
+{
+    list_each (link, &key->asks) {
+        struct ask *ask = container_of(link, struct ask, key_link);
+        if (ask->follows)
+            return ask;
+    }
+    return NULL;
+}
+
+void share_lead_ends(struct ask *ask, enum weir_err err)
+{
+    struct pool_key *key = ask->key;
+    if (!ask->leads)
+        return;
+    ask->leads = false;
+    must(key->hopes > 0);
+    key->hopes--;
+    if (err && key->hopes == 0)
+        for (struct ask *follower; (follower = any_follower(key));)
+            ask_fail_now(follower, err);
+    else if (!is_enough(key, ask->peer))
+        go_on(key);
+}
+
+void share_hope(struct conn *conn, struct pool_key *key)
+{
+    must(!conn->h2->hoped_by);
+    conn->h2->hoped_by = key;
+    pool_key_hold(key);
+    key->hopes++;
+}
+
+void share_hope_ends(struct conn *conn)
+{
+    struct pool_key *key = conn->h2->hoped_by;
+    if (!key)
+        return;
+    registry_serve(conn);
+    conn->h2->hoped_by = NULL;
+    must(key->hopes > 0);
+    key->hopes--;
+    go_on(key);
+    pool_key_let_go(conn->pool, key);
+}
