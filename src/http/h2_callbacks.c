@@ -72,6 +72,8 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
 {
     struct h2_session *session = owner;
     (void)ng, (void)error;
+    if (frame->hd.type == NGHTTP2_HEADERS)
+        session->head_bytes = 0; /* what still comes of it is not looked at */
     /* What ends a stream is counted there. */
     if (session->side == H2_SERVER && !stream_of(session, frame->hd.stream_id))
         count(session, H2_FLOOD_RAPID_RESET);

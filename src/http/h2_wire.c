@@ -195,6 +195,7 @@ static void send_last_words(struct h2_wire *wire)
     struct h2_session *session = &wire->session;
     if (session->failed || wire->writing)
         return;
+    nghttp2_session_terminate_session(session->ng, NGHTTP2_NO_ERROR);
     h2_session_pack(session);
     struct iobuf *next;
     for (struct iobuf *buf = h2_session_take_out(session); buf; buf = next) {

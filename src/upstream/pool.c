@@ -257,7 +257,7 @@ struct conn *pool_take(struct pool *pool, struct pool_key *key, enum look look, 
         struct conn *conn = container_of(link, struct conn, key_link);
         enum close_reason reason;
         must(conn->magic == CONN_MAGIC && conn->pool == pool && conn->key == key);
-        if (conn->probes || (only_http1 && conn->h2))
+        if (conn->probes || (conn->h2 && (only_http1 || conn_h2_limit(conn) == 0)))
             continue;
         if (idle_passes_checkout(conn, look, &reason)) {
             taken = conn;

@@ -127,16 +127,17 @@ def test_a_good_group_is_agreed_on(edge):
 
 
 @pytest.mark.parametrize("offered, chosen", [
-    (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "http/1.1"),
-    (["nonsense", "http/1.1"], "http/1.1"), ([], None)])
+    (["http/1.1"], "http/1.1"), (["h2", "http/1.1"], "h2"), (["http/1.1", "h2"], "h2"),
+    (["h2"], "h2"), (["nonsense", "http/1.1"], "http/1.1"), ([], None)])
 @pytest.mark.parametrize("version", tls.VERSIONS)
-def test_http1_is_chosen(edge, connect_tls, version, offered, chosen):
+def test_http2_is_chosen_before_http1(edge, connect_tls, version, offered, chosen):
     client = connect_tls(edge(), version, protocols=offered)
     assert client.sock.selected_alpn_protocol() == chosen
-    assert client.get().status == 200
+    if chosen != "h2":
+        assert client.get().status == 200
 
 
-@pytest.mark.parametrize("offered", [["nonsense"], ["h2"], ["http/1.0", "spdy/3"]])
+@pytest.mark.parametrize("offered", [["nonsense"], ["h2c"], ["http/1.0", "spdy/3"]])
 @pytest.mark.parametrize("flag", ["-tls1_2", "-tls1_3"])
 def test_nothing_in_common_is_refused_with_the_alert(edge, flag, offered):
     """RFC 7301 section 3.2. Python's ssl has no name for it."""
@@ -148,7 +149,8 @@ def test_nothing_in_common_is_refused_with_the_alert(edge, flag, offered):
 
 def test_s_client_tells_the_same(edge):
     proxy = edge()
-    assert s_client.s_client(proxy, "-alpn", "h2,http/1.1").protocol == "http/1.1"
+    assert s_client.s_client(proxy, "-alpn", "h2,http/1.1").protocol == "h2"
+    assert s_client.s_client(proxy, "-alpn", "http/1.1").protocol == "http/1.1"
     assert "No ALPN negotiated" in s_client.s_client(proxy).text
 
 

@@ -44,7 +44,7 @@ def curl(proxy, authority, *options):
 def test_curl_verifies_and_gets(edge, authority, origin, version, options):
     proxy = edge()
     out = curl(proxy, authority, "--write-out", "%{http_version} %{ssl_verify_result}", *options)
-    assert out == b"GET /\n1.1 0"
+    assert out == b"GET /\n2 0"
     line = proxy.logged(1)[0]
     assert (line["client_tls"], line["client_sni"]) == (version, tls.EDGE)
     assert (line["tls_version"], line["client_tls_resumed"]) == (None, False)
