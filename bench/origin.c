@@ -4,12 +4,19 @@
    request as a proxy does, so on two processors the load generator and the origin would be the
    slower half, and the proxies would idle.
 
+   Over HTTP/2 (`--h2`, with prior knowledge) the body and the fields are the same.
+
    `GET /served` tells how many requests, connections and TLS handshakes there have been, so that a
-   proxy that fails to reuse shows. Handshakes are counted once a request came by them.
+   proxy that fails to reuse shows, and how many connections had requests since it was asked last.
+   Handshakes are counted once a request came by them.
 
-   One thread, epoll, no pipelining, no request bodies: a request is what ends with an empty line.
+   One thread, epoll. HTTP/1 without pipelining and without request bodies: a request is what ends
+   with an empty line.
 
-   Usage: origin --listen 127.0.0.1:9001 [--tls 127.0.0.1:9002 CERT.pem KEY.pem] */
+   Usage: origin --listen 127.0.0.1:9001 [--h2 127.0.0.1:9003]
+                 [--tls 127.0.0.1:9002 CERT.pem KEY.pem] */
+#include "h2.h"
+#include "responses.h"
 #include "tcp.h"
 #include "tls.h"
 
@@ -27,72 +34,46 @@
 enum {
     HEAD_BYTES = 4096,
     EVENTS_A_WAIT = 256,
-    SIZES = 16, /* different sizes in one run */
-    SMALLEST = 75,
-    LARGEST = 64 * 1024 * 1024,
 };
 
-struct response {
-    size_t size;
-    char *bytes;
+/* Where clients come in, and what they speak there. */
+struct door {
+    int listener; /* -1: closed */
+    SSL_CTX *context;
+    bool speaks_h2;
+};
+
+enum { PLAIN, H2, TLS, DOORS };
+
+static struct door doors[DOORS] = {
+    [PLAIN] = {.listener = -1},
+    [H2] = {.listener = -1, .speaks_h2 = true},
+    [TLS] = {.listener = -1},
 };
 
 struct client {
     int fd;
-    SSL *tls;         /* NULL: plain */
-    bool greeted;     /* its handshake was counted */
-    bool more_inside; /* OpenSSL has taken more off the socket than it gave out */
+    struct h2 *h2;              /* NULL: it speaks HTTP/1 */
+    SSL *tls;                   /* NULL: plain */
+    bool greeted;               /* its handshake was counted */
+    unsigned long long used_in; /* which look its last request was in; see count_request() */
+    bool more_inside;           /* OpenSSL has taken more off the socket than it gave out */
     size_t received;
     char head[HEAD_BYTES];
     const char *unsent; /* within a response; NULL when nothing waits for room */
     size_t unsent_bytes;
 };
 
-static struct response responses[SIZES];
 static unsigned long long requests_served;
 static unsigned long long connections_accepted;
+static unsigned long long connections_used; /* since the last look */
+static unsigned long long looks = 1;        /* no connection was used in look 0 */
 static unsigned long long full_handshakes;
 static unsigned long long resumed_handshakes;
 
-/* A response of `size` bytes in all: the body is what the head leaves. */
-static char *response_new(size_t size)
-{
-    static const char form[] = "HTTP/1.1 200 OK\r\n"
-                               "Content-Type: text/plain\r\n"
-                               "Content-Length: %zu\r\n\r\n";
-    char *bytes = malloc(size + 1);
-    if (bytes == NULL)
-        tcp_die("memory");
-    /* The head's length depends on the digits of the body's, so the second step settles it. (A size
-       that no head and body add up to, like 165, comes out one byte off, and is refused.) */
-    size_t head = (size_t)snprintf(NULL, 0, form, size);
-    head = (size_t)snprintf(NULL, 0, form, size - head);
-    size_t body = size - head;
-    if ((size_t)snprintf(NULL, 0, form, body) != head) {
-        free(bytes);
-        return NULL;
-    }
-    snprintf(bytes, size + 1, form, body);
-    memset(bytes + head, 'x', body);
-    return bytes;
-}
-
-/* The response of that size, made on first use; NULL if there cannot be one. */
-static const char *response_find(size_t size)
-{
-    if (size < SMALLEST || size > LARGEST)
-        return NULL;
-    for (size_t i = 0; i < SIZES; i++) {
-        if (responses[i].bytes == NULL)
-            responses[i] = (struct response){.size = size, .bytes = response_new(size)};
-        if (responses[i].size == size)
-            return responses[i].bytes;
-    }
-    return NULL;
-}
-
 static void client_close(struct client *client)
 {
+    h2_free(client->h2);
     SSL_free(client->tls);
     close(client->fd);
     free(client);
@@ -157,13 +138,27 @@ static bool client_send(struct client *client, const char *bytes, size_t count)
     return true;
 }
 
+/* A look is what lies between two of `GET /served`; each counts the connections used in it. */
+static void count_request(void *whom)
+{
+    struct client *client = whom;
+    requests_served++;
+    if (client->used_in != looks) {
+        client->used_in = looks;
+        connections_used++;
+    }
+}
+
 static bool answer_served(struct client *client)
 {
     static char answer[256];
     static char body[160];
-    int length =
-        snprintf(body, sizeof body, "requests %llu connections %llu full %llu resumed %llu\n",
-                 requests_served, connections_accepted, full_handshakes, resumed_handshakes);
+    int length = snprintf(body, sizeof body,
+                          "requests %llu connections %llu full %llu resumed %llu used %llu\n",
+                          requests_served, connections_accepted, full_handshakes,
+                          resumed_handshakes, connections_used);
+    looks++;
+    connections_used = 0;
     int total = snprintf(answer, sizeof answer, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s",
                          length, body);
     return client_send(client, answer, (size_t)total);
@@ -178,12 +173,11 @@ static bool client_answer(struct client *client)
         return false;
     if (strncmp(client->head, "GET /served ", 12) == 0)
         return answer_served(client);
-    size_t size = strtoul(client->head + 5, NULL, 10);
-    const char *bytes = response_find(size);
-    requests_served++;
-    if (bytes == NULL)
+    const struct response *response = response_find(strtoul(client->head + 5, NULL, 10));
+    count_request(client);
+    if (response == NULL)
         return client_send(client, not_found, sizeof not_found - 1);
-    return client_send(client, bytes, size);
+    return client_send(client, response->bytes, response->size);
 }
 
 /* Receives what is there and answers if it completes a request. False: close. */
@@ -207,26 +201,34 @@ static bool client_receive(struct client *client)
 static void client_ready(struct client *client, uint32_t events)
 {
     bool open = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) == 0;
-    if (open && (events & EPOLLOUT) != 0 && client->unsent != NULL)
-        open = client_send(client, client->unsent, client->unsent_bytes);
-    if (open && (events & EPOLLIN) != 0) {
-        do {
-            open = client_receive(client);
-        } while (open && client->more_inside);
+    if (open && client->h2 != NULL) {
+        open = h2_ready(client->h2, events);
+    } else {
+        if (open && (events & EPOLLOUT) != 0 && client->unsent != NULL)
+            open = client_send(client, client->unsent, client->unsent_bytes);
+        if (open && (events & EPOLLIN) != 0) {
+            do {
+                open = client_receive(client);
+            } while (open && client->more_inside);
+        }
     }
     if (!open)
         client_close(client);
 }
 
-static void accept_all(int epoll, int listener, SSL_CTX *context)
+static void accept_all(int epoll, const struct door *door)
 {
-    for (int fd = tcp_accept(listener); fd >= 0; fd = tcp_accept(listener)) {
+    if (door->listener < 0)
+        return;
+    for (int fd = tcp_accept(door->listener); fd >= 0; fd = tcp_accept(door->listener)) {
         struct client *client = calloc(1, sizeof *client);
         if (client == NULL)
             tcp_die("memory");
         client->fd = fd;
-        if (context != NULL) {
-            client->tls = SSL_new(context);
+        if (door->speaks_h2)
+            client->h2 = h2_new(fd, count_request, client);
+        if (door->context != NULL) {
+            client->tls = SSL_new(door->context);
             if (client->tls == NULL || SSL_set_fd(client->tls, fd) != 1)
                 tls_die("TLS");
             SSL_set_accept_state(client->tls);
@@ -236,29 +238,49 @@ static void accept_all(int epoll, int listener, SSL_CTX *context)
     }
 }
 
-static void usage(const char *program)
+static _Noreturn void usage(const char *program)
 {
-    fprintf(stderr, "usage: %s --listen ADDRESS:PORT [--tls ADDRESS:PORT CERT KEY]\n", program);
+    fprintf(stderr,
+            "usage: %s --listen ADDRESS:PORT [--h2 ADDRESS:PORT] [--tls ADDRESS:PORT CERT KEY]\n",
+            program);
     exit(2);
+}
+
+static int listen_at(const char *text)
+{
+    struct sockaddr_in address = tcp_address(text);
+    return tcp_listen(&address);
+}
+
+static void open_doors(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        int left = argc - 1 - i;
+        if (strcmp(argv[i], "--listen") == 0 && left >= 1) {
+            doors[PLAIN].listener = listen_at(argv[++i]);
+        } else if (strcmp(argv[i], "--h2") == 0 && left >= 1) {
+            doors[H2].listener = listen_at(argv[++i]);
+        } else if (strcmp(argv[i], "--tls") == 0 && left >= 3) {
+            /* Writing to a connection that the proxy has closed is no reason to end. */
+            signal(SIGPIPE, SIG_IGN);
+            doors[TLS].context = tls_server(argv[i + 2], argv[i + 3]);
+            doors[TLS].listener = listen_at(argv[i + 1]);
+            i += 3;
+        } else {
+            usage(argv[0]);
+        }
+    }
+    if (doors[PLAIN].listener < 0)
+        usage(argv[0]);
 }
 
 int main(int argc, char **argv)
 {
-    bool with_tls = argc == 7 && strcmp(argv[3], "--tls") == 0;
-    if ((argc != 3 && !with_tls) || strcmp(argv[1], "--listen") != 0)
-        usage(argv[0]);
-    struct sockaddr_in listen_at = tcp_address(argv[2]);
-    int listener = tcp_listen(&listen_at);
-    int epoll = tcp_epoll(listener);
-    SSL_CTX *context = NULL;
-    int tls_listener = -1;
-    if (with_tls) {
-        /* Writing to a connection that the proxy has closed is no reason to end. */
-        signal(SIGPIPE, SIG_IGN);
-        context = tls_server(argv[5], argv[6]);
-        struct sockaddr_in tls_at = tcp_address(argv[4]);
-        tls_listener = tcp_listen(&tls_at);
-        tcp_watch_listener(epoll, tls_listener);
+    open_doors(argc, argv);
+    int epoll = tcp_epoll(doors[PLAIN].listener);
+    for (int i = PLAIN + 1; i < DOORS; i++) {
+        if (doors[i].listener >= 0)
+            tcp_watch_listener(epoll, doors[i].listener);
     }
     static struct epoll_event events[EVENTS_A_WAIT];
     for (;;) {
@@ -270,9 +292,8 @@ int main(int argc, char **argv)
                 client_ready(events[i].data.ptr, events[i].events);
                 continue;
             }
-            accept_all(epoll, listener, NULL);
-            if (with_tls)
-                accept_all(epoll, tls_listener, context);
+            for (int door = 0; door < DOORS; door++)
+                accept_all(epoll, &doors[door]);
         }
     }
 }
