@@ -15,7 +15,7 @@ from lib.children import Child, free_ports
 # What the proxies do where a table does not say otherwise; see chosen_lines().
 PLAIN = frozenset({"plain-down", "plain-up", "pooled"})
 
-CONDITION = re.compile(r"(?P<indent> *)@(?P<word>[a-z-]+)@ (?P<text>.*\n)")
+CONDITION = re.compile(r"(?P<indent> *)@(?P<words>[a-z0-9,-]+)@ (?P<text>.*\n)")
 PEERS = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "peers")
 
 
@@ -90,13 +90,14 @@ def version_of(program, version_argv):
 
 
 def chosen_lines(template, words):
-    """The lines of a template that go with these words. `@tls-down@ text` is a line with that text,
-    indented as the mark is, if `tls-down` is among them; what bears no mark is always one."""
+    """The lines of a template that go with this set of words. `@tls-down,tls-up@ text` is a line
+    with that text, indented as the mark is, if one of the two is in it; what bears no mark is
+    always one."""
     for line in template:
         marked = CONDITION.match(line)
         if not marked:
             yield line
-        elif marked["word"] in words:
+        elif not words.isdisjoint(marked["words"].split(",")):
             yield marked["indent"] + marked["text"]
 
 
@@ -126,7 +127,7 @@ class RunningProxy:
     def _write_config(self, words):
         self._fillings["@CONFIG@"] = os.path.join(self.directory, self.proxy.template)
         with open(os.path.join(PEERS, self.proxy.template), encoding="utf-8") as template:
-            lines = list(chosen_lines(template, words))
+            lines = list(chosen_lines(template, set(words)))
         with open(self._fillings["@CONFIG@"], "w", encoding="utf-8") as config:
             config.writelines(map(self._fill, lines))
 

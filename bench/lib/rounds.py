@@ -2,6 +2,7 @@
 """What the tables that put proxies side by side do alike: find, start, one round of one proxy."""
 
 import contextlib
+import json
 import os
 import shutil
 import sys
@@ -75,6 +76,7 @@ def measure_round(origin, one, body, fetch, load):
         "p99_us": report["p99_us"],
         "busy": round(spent_ns / 1000 / duration_us, 3),
         "dials": origin.connections_accepted() - dials_before,
+        "used": report.get("used"),
         "resumed": report.get("resumed_share"),
         "errors": errors,
     }
@@ -91,3 +93,11 @@ def print_header(result):
     print(f"{on['processors']} x {on['processor']}, Linux {on['kernel']}, "
           f"load average {on['load_average']}; one worker each, {result['rounds']} rounds of "
           f"{result['seconds']} s in turn")
+
+
+def write_json(options, result):
+    """To BUILD/bench/TABLE.json; says so."""
+    path = os.path.join(options.build, "bench", f"{result['table']}.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(result, file, indent=1)
+    print(f"\n{path} written")

@@ -6,7 +6,6 @@ is the processor time of all its processes and threads over the round, divided b
 """
 
 import contextlib
-import json
 import os
 
 from lib import figures, machine, text
@@ -15,7 +14,7 @@ from lib.load import run_wrk
 from lib.origin import Origin, fetch_body
 from lib.proxies import PLAIN, PROXIES, RunningProxy, version_of
 from lib.rounds import (find_all, measure_round, print_header, show_progress,
-                        working_directory)
+                        working_directory, write_json)
 
 NAME = "cost"
 WARM_UP_SECONDS = 1
@@ -99,13 +98,6 @@ def print_case(case):
     print(f"\n{case['response_bytes']}-byte responses, {case['connections']} connections"
           f" (best peer: {case['best_peer'] or 'none'})")
     print("\n".join(text.columns(HEAD, rows)), flush=True)
-
-
-def write_json(options, result):
-    path = os.path.join(options.build, "bench", f"{NAME}.json")
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump(result, file, indent=1)
-    print(f"\n{path} written")
 
 
 def run(options):
