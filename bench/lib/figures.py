@@ -7,7 +7,8 @@ the machine did then touched both alike.
 
 from statistics import median
 
-SHOWN = ["cost_us", "requests_per_second", "p50_us", "p99_us", "busy", "dials", "resumed"]
+SHOWN = ["cost_us", "requests_per_second", "p50_us", "p99_us", "busy", "dials", "used",
+         "resumed"]
 
 
 def ratio(rounds, others, key="cost_us"):
@@ -42,8 +43,8 @@ def _best(summaries, kind):
 
 
 def summarize(proxies, rounds):
-    """One case's figures, proxy by proxy: each beside the floor that waits as it does, and the best
-    peer. `rounds`: name -> its rounds."""
+    """One case's figures, proxy by proxy: each beside the floor that waits as it does, the best
+    peer, and every peer. `rounds`: name -> its rounds."""
     summaries = []
     for proxy in proxies:
         name = proxy.name
@@ -56,4 +57,6 @@ def summarize(proxies, rounds):
         own = summary["rounds"]
         summary["x_floor"] = ratio(own, rounds[proxy.floor]) if proxy.floor in rounds else None
         summary["x_best_peer"] = ratio(own, peer["rounds"]) if peer else None
+        summary["x_peers"] = {other.name: ratio(own, rounds[other.name]) for other in proxies
+                              if other.kind == "peer"}
     return {"best_peer": peer and peer["name"], "proxies": summaries}
