@@ -32,7 +32,7 @@ static struct weir_time idle_end(const struct client *client)
 static struct weir_time head_end(const struct client *client)
 {
     const struct h2_session *session = session_of(client);
-    if (session->head_bytes == 0 || client->h2->parting)
+    if (!session->frames.in_head || client->h2->parting)
         return WEIR_NEVER;
     return weir_time_after(session->head_began, client->downstream->client->header_timeout);
 }
@@ -110,7 +110,7 @@ static void look(struct client *client)
 {
     struct h2_client *h2 = client->h2;
     struct h2_session *session = session_of(client);
-    if (session->head_bytes == 0 || session->end)
+    if (!session->frames.in_head || session->end)
         drop_coming(h2);
     note_flood(client);
     if (h2->ending && !h2->refuses && session->pings_answered > 0)

@@ -208,12 +208,21 @@ WEIR_SUSPENDS static enum weir_err greet(struct client *client, struct iobuf **b
     return WEIR_OK;
 }
 
+/* A request that is whole enough to be told that HTTP/1 is not spoken here. */
+static bool looks_like_http1(struct weir_slice bytes)
+{
+    return memmem(bytes.at, bytes.len, "HTTP/1.", 7);
+}
+
 static bool is_http2(const struct client *client, const struct iobuf *buf)
 {
+    const struct listener_options *listening = client->listening;
     if (tls_facts_of(client->stream).version)
         return tls_facts_of(client->stream).is_http2;
-    return !client->listening->tls && client->listening->speaks_h2 && buf &&
-           slice_starts(iobuf_slice(buf), http2_preface);
+    if (listening->tls || !listening->speaks_h2 || !buf)
+        return false;
+    return slice_starts(iobuf_slice(buf), http2_preface) ||
+           (!listening->speaks_h1 && !looks_like_http1(iobuf_slice(buf)));
 }
 
 enum client_next client_greet(struct client *client)

@@ -22,34 +22,13 @@ static struct weir_slice slice_of_bytes(const uint8_t *at, size_t len)
     return slice_of((const char *)at, len);
 }
 
-/* --- Every frame ----------------------------------------------------------------------------- */
-
-static enum h2_flood flood_of(const nghttp2_frame_hd *frame)
+static bool ends_stream(const nghttp2_frame_hd *frame)
 {
-    bool acks = frame->flags & NGHTTP2_FLAG_ACK;
-    switch (frame->type) {
-    case NGHTTP2_DATA:
-        return frame->length == 0 && !(frame->flags & NGHTTP2_FLAG_END_STREAM)
-                   ? H2_FLOOD_EMPTY_FRAMES
-                   : H2_FLOOD_COUNT;
-    case NGHTTP2_HEADERS:
-    case NGHTTP2_RST_STREAM: /* what it ends is counted */
-    case NGHTTP2_GOAWAY:
-    case NGHTTP2_CONTINUATION:
-        return H2_FLOOD_COUNT;
-    case NGHTTP2_SETTINGS:
-        return acks ? H2_FLOOD_COUNT : H2_FLOOD_SETTINGS;
-    case NGHTTP2_PING:
-        return acks ? H2_FLOOD_COUNT : H2_FLOOD_PING;
-    case NGHTTP2_PRIORITY:
-    case NGHTTP2_PRIORITY_UPDATE:
-        return H2_FLOOD_PRIORITY;
-    case NGHTTP2_WINDOW_UPDATE:
-        return H2_FLOOD_WINDOW_UPDATE;
-    default:
-        return H2_FLOOD_UNKNOWN;
-    }
+    bool may = frame->type == NGHTTP2_DATA || frame->type == NGHTTP2_HEADERS;
+    return may && (frame->flags & NGHTTP2_FLAG_END_STREAM);
 }
+
+/* --- What is invalid ---------------------------------------------------------------------- */
 
 static void count(struct h2_session *session, enum h2_flood flood)
 {
@@ -57,23 +36,11 @@ static void count(struct h2_session *session, enum h2_flood flood)
         h2_session_flooded(session, flood);
 }
 
-static int on_begin_frame(nghttp2_session *ng, const nghttp2_frame_hd *frame, void *owner)
-{
-    struct h2_session *session = owner;
-    (void)ng;
-    enum h2_flood flood = flood_of(frame);
-    if (flood != H2_FLOOD_COUNT)
-        count(session, flood);
-    return 0;
-}
-
 /* What is invalid is answered with a reset: no less work than a reset that the client sends. */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *owner)
 {
     struct h2_session *session = owner;
     (void)ng, (void)error;
-    if (frame->hd.type == NGHTTP2_HEADERS)
-        session->head_bytes = 0; /* what still comes of it is not looked at */
     /* What ends a stream is counted there. */
     if (session->side == H2_SERVER && !stream_of(session, frame->hd.stream_id))
         count(session, H2_FLOOD_RAPID_RESET);
@@ -126,8 +93,6 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     int32_t id = frame->hd.stream_id;
     struct h2_stream *stream = stream_of(session, id);
     bool begun = true;
-    session->head_bytes = 1;
-    session->head_began = loop_now(session->loop);
     if (frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         begun = begin_request(session, id);
     else if (stream)
@@ -167,7 +132,6 @@ static void end_response(struct h2_session *session, struct h2_stream *stream)
 
 static void end_head(struct h2_session *session, struct h2_stream *stream)
 {
-    session->head_bytes = 0;
     if (!stream || !stream->head.fields)
         return;
     if (stream->in_trailers)
@@ -226,12 +190,12 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *owner
     (void)ng;
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
-        if (stream && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        if (stream && ends_stream(&frame->hd))
             note_end(stream);
         end_head(session, stream);
         break;
     case NGHTTP2_DATA:
-        if (stream && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
+        if (stream && ends_stream(&frame->hd))
             note_end(stream);
         break;
     case NGHTTP2_RST_STREAM:
@@ -309,8 +273,8 @@ static void write_piece(struct h2_session *session, struct h2_stream *stream, si
 {
     stream->piece_left -= bytes;
     while (bytes > 0) {
-        struct weir_slice slice = slice_skip(stream->piece->slices[stream->piece_slice],
-                                             stream->piece_offset);
+        struct weir_slice slice =
+            slice_skip(stream->piece->slices[stream->piece_slice], stream->piece_offset);
         if (slice.len > bytes)
             slice.len = bytes;
         h2_session_write(session, slice);
@@ -356,7 +320,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
     if (!stream)
         return 0;
     stream->head_sent = true;
-    stream->sent |= (frame->hd.flags & NGHTTP2_FLAG_END_STREAM) != 0;
+    stream->sent |= ends_stream(&frame->hd) != 0;
     co_wake(stream->sender);
     return 0;
 }
@@ -369,7 +333,6 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static void make_callbacks(void)
 {
     must(nghttp2_session_callbacks_new(&callbacks) == 0);
-    nghttp2_session_callbacks_set_on_begin_frame_callback(callbacks, on_begin_frame);
     nghttp2_session_callbacks_set_on_invalid_frame_recv_callback(callbacks, on_invalid_frame);
     nghttp2_session_callbacks_set_on_begin_headers_callback(callbacks, on_begin_headers);
     nghttp2_session_callbacks_set_on_header_callback(callbacks, on_header);

@@ -24,7 +24,6 @@ static nghttp2_option *new_options(void)
     nghttp2_option *made = NULL;
     must(nghttp2_option_new(&made) == 0);
     nghttp2_option_set_no_auto_window_update(made, 1);
-    nghttp2_option_set_no_closed_streams(made, 1);
     nghttp2_option_set_max_continuations(made, CONTINUATIONS_MAX);
     return made;
 }
@@ -93,10 +92,10 @@ enum weir_err h2_session_init(struct h2_session *session, const struct h2_sessio
         session->hold_max += (size_t)session->window_first * how->max_streams;
     list_init(&session->streams);
     h2_guard_init(&session->guard, loop_now(how->loop));
-    int result = serves ? nghttp2_session_server_new2(&session->ng, h2_callbacks(), session,
-                                                      options.server)
-                        : nghttp2_session_client_new2(&session->ng, h2_callbacks(), session,
-                                                      options.client);
+    h2_frames_init(&session->frames, serves);
+    int result =
+        serves ? nghttp2_session_server_new2(&session->ng, h2_callbacks(), session, options.server)
+               : nghttp2_session_client_new2(&session->ng, h2_callbacks(), session, options.client);
     if (result == 0)
         result = submit_settings(session, how);
     if (result == 0)
@@ -170,27 +169,102 @@ static void note_fatal(struct h2_session *session, ssize_t result)
         session->end = peer_was_wrong(session);
 }
 
-/* A head that is sent in pieces without end, even empty ones, costs its sender little. */
-static void limit_head(struct h2_session *session, size_t bytes)
+static enum h2_flood flood_of(const struct h2_frame *frame)
 {
-    if (session->head_bytes == 0)
+    bool acks = frame->flags & NGHTTP2_FLAG_ACK;
+    bool ends = frame->flags & NGHTTP2_FLAG_END_STREAM;
+    switch (frame->type) {
+    case NGHTTP2_DATA:
+        return frame->length == 0 && !ends ? H2_FLOOD_EMPTY_FRAMES : H2_FLOOD_COUNT;
+    case NGHTTP2_HEADERS:
+    case NGHTTP2_RST_STREAM: /* what it ends is counted */
+    case NGHTTP2_GOAWAY:
+    case NGHTTP2_CONTINUATION: /* and what they carry */
+        return H2_FLOOD_COUNT;
+    case NGHTTP2_SETTINGS:
+        return acks ? H2_FLOOD_COUNT : H2_FLOOD_SETTINGS;
+    case NGHTTP2_PING:
+        return acks ? H2_FLOOD_COUNT : H2_FLOOD_PING;
+    case NGHTTP2_PRIORITY:
+    case NGHTTP2_PRIORITY_UPDATE:
+        return H2_FLOOD_PRIORITY;
+    case NGHTTP2_WINDOW_UPDATE:
+        return H2_FLOOD_WINDOW_UPDATE;
+    default:
+        return H2_FLOOD_UNKNOWN;
+    }
+}
+
+/* A head that is sent in pieces without end, even empty ones, costs its sender little. */
+static bool is_endless_head(struct h2_session *session, const struct h2_frame *frame)
+{
+    if (frame->type == NGHTTP2_HEADERS) {
+        session->head_bytes = 0;
+        session->head_began = loop_now(session->loop);
+    } else if (frame->type != NGHTTP2_CONTINUATION) {
+        return false;
+    }
+    session->head_bytes += H2_FRAME_HEAD_BYTES + frame->length;
+    return session->head_bytes > HEAD_WIRE_BYTES;
+}
+
+/* What nghttp2 lets pass, where it does not look at priorities of the old kind. */
+static bool is_wrong_priority(const struct h2_frame *frame)
+{
+    return frame->type == NGHTTP2_PRIORITY && (frame->id == 0 || frame->depends_on == frame->id);
+}
+
+/* Why a frame may not pass: the code that its sender is told (RFC 9113 section 7); or 0. */
+static uint32_t objection_to(struct h2_session *session, const struct h2_frame *frame,
+                             enum h2_flood *ret_flood)
+{
+    enum h2_flood flood = flood_of(frame);
+    *ret_flood = H2_FLOOD_COUNT;
+    if (is_endless_head(session, frame))
+        *ret_flood = H2_FLOOD_CONTINUATION;
+    else if (flood != H2_FLOOD_COUNT &&
+             !h2_guard_count(&session->guard, flood, loop_now(session->loop)))
+        *ret_flood = flood;
+    if (*ret_flood != H2_FLOOD_COUNT)
+        return NGHTTP2_ENHANCE_YOUR_CALM;
+    if (is_wrong_priority(frame))
+        return NGHTTP2_PROTOCOL_ERROR;
+    return session->side == H2_SERVER ? h2_past_note(&session->past, frame) : NGHTTP2_NO_ERROR;
+}
+
+static void receive(struct h2_session *session, struct weir_slice bytes)
+{
+    session->feeding = true;
+    ssize_t result = nghttp2_session_mem_recv(session->ng, (const uint8_t *)bytes.at, bytes.len);
+    session->feeding = false;
+    if (result < 0)
+        note_fatal(session, result);
+}
+
+/* Up to the first frame that may not pass. */
+static void receive_frames(struct h2_session *session, struct weir_slice bytes)
+{
+    struct h2_frame frame;
+    enum h2_flood flood;
+    uint32_t code = NGHTTP2_NO_ERROR;
+    for (size_t at = 0; !code && h2_frames_next(&session->frames, bytes, &at, &frame);)
+        code = objection_to(session, &frame, &flood);
+    receive(session, code ? slice_of(bytes.at, frame.at) : bytes);
+    if (!code)
         return;
-    session->head_bytes += bytes;
-    if (session->head_bytes > HEAD_WIRE_BYTES)
-        h2_session_flooded(session, H2_FLOOD_CONTINUATION);
+    if (flood != H2_FLOOD_COUNT)
+        h2_session_flooded(session, flood);
+    else
+        h2_session_terminate(session, code);
+    if (!session->end)
+        session->end = peer_was_wrong(session);
 }
 
 void h2_session_feed(struct h2_session *session, struct weir_slice bytes)
 {
     if (session->end)
         return;
-    session->feeding = true;
-    ssize_t result =
-        nghttp2_session_mem_recv(session->ng, (const uint8_t *)bytes.at, bytes.len);
-    session->feeding = false;
-    if (result < 0)
-        note_fatal(session, result);
-    limit_head(session, bytes.len);
+    receive_frames(session, bytes);
     /* It has said good-bye because of what came, or because we did. */
     if (!session->end && !nghttp2_session_want_read(session->ng))
         session->end = session->goaway || list_is_empty(&session->streams)

@@ -17,6 +17,7 @@
  * `hold_max` bytes are kept: a stream that nobody reads does not hold up the others.
  */
 
+#include "http/h2_frames.h"
 #include "http/h2_guard.h"
 #include "http/h2_stream.h"
 #include "io/loop.h"
@@ -63,6 +64,10 @@ struct h2_session {
     void (*output)(struct h2_session *session);
     struct list streams; /* that somebody has */
     struct h2_guard guard;
+    struct h2_frames frames;
+    struct h2_past past; /* a server's */
+    size_t head_bytes;   /* of the head that comes, in frames */
+    struct weir_time head_began;
     /* Written down, to be sent; and of the frame that comes next what found no room. */
     struct iobuf *out, *out_last;
     unsigned out_count;
@@ -71,14 +76,12 @@ struct h2_session {
     size_t held_bytes, owed_bytes, hold_max;
     size_t grown_bytes, grown_max; /* beyond their first windows, over all streams */
     uint32_t window_first, window_max;
-    size_t head_bytes;       /* received since a head began that has not ended; 0: none has */
-    struct weir_time head_began;
     uint64_t pings_answered; /* by the peer */
     enum weir_err end;       /* why it is over: nothing more is received; WEIR_OK: it is not */
     enum h2_flood flood;     /* if it is over for one; else H2_FLOOD_COUNT */
     bool feeding, failed;
-    bool peer_is_set;        /* its first SETTINGS have come */
-    bool goaway;             /* the peer takes no more streams */
+    bool peer_is_set; /* its first SETTINGS have come */
+    bool goaway;      /* the peer takes no more streams */
     uint32_t goaway_code;
 };
 
