@@ -50,6 +50,16 @@ static void set_timer(struct client *client)
     timer_arm(&loop_of(client)->sched.timers, &client->timer, end);
 }
 
+static void drop_coming(struct h2_client *h2)
+{
+    struct h2_request *request = h2->coming;
+    h2->coming = NULL;
+    if (!request)
+        return;
+    h2_stream_end(&request->stream, NGHTTP2_REFUSED_STREAM);
+    request_h2_free(request);
+}
+
 /* --- The end --------------------------------------------------------------------------------- */
 
 /* Nobody is served any more: the rest is parting, unless there is nobody to part from. */
@@ -58,6 +68,7 @@ static void end(struct client *client)
     struct h2_client *h2 = client->h2;
     bool broken = session_of(client)->failed;
     must(h2->request_count == 0);
+    drop_coming(h2);
     loop_timer_disarm(loop_of(client), &client->timer);
     if (broken)
         h2_wire_close(&h2->wire, WEIR_E_EOF, false);
@@ -82,16 +93,6 @@ static void say_good_bye(struct client *client)
 }
 
 /* --- Requests -------------------------------------------------------------------------------- */
-
-static void drop_coming(struct h2_client *h2)
-{
-    struct h2_request *request = h2->coming;
-    h2->coming = NULL;
-    if (!request)
-        return;
-    h2_stream_end(&request->stream, NGHTTP2_REFUSED_STREAM);
-    request_h2_free(request);
-}
 
 static void note_flood(struct client *client)
 {
@@ -130,20 +131,6 @@ static void on_changed(void *owner)
     look(owner);
 }
 
-/* After keepalive_request_limit requests the client must come with another connection. */
-static void apply_limits(struct h2_request *request)
-{
-    struct client *client = request->client;
-    uint64_t limit = client->downstream->client->keepalive_request_limit;
-    client->requests++;
-    stat_add(&client->downstream->requests[HTTP_2], 1);
-    if (limit == 0 || client->requests < limit)
-        return;
-    request->exchange.at_limit = true;
-    if (!client->h2->refuses)
-        refuse_more(client);
-}
-
 static void finish(struct h2_request *request)
 {
     struct client *client = request->client;
@@ -162,9 +149,20 @@ static void finish(struct h2_request *request)
 WEIR_SUSPENDS static void run(void *argument)
 {
     struct h2_request *request = argument;
-    apply_limits(request);
     request_h2_serve(request);
     finish(request);
+}
+
+/* After keepalive_request_limit requests the client must come with another connection. */
+static void apply_limits(struct h2_request *request)
+{
+    struct client *client = request->client;
+    uint64_t limit = client->downstream->client->keepalive_request_limit;
+    client->requests++;
+    stat_add(&client->downstream->requests[HTTP_2], 1);
+    request->exchange.at_limit = limit > 0 && client->requests >= limit;
+    if (request->exchange.at_limit && !client->h2->refuses)
+        refuse_more(client);
 }
 
 /* Those that are being canceled count too: what they hold is not free yet. */
@@ -173,7 +171,7 @@ static struct h2_stream *on_begin(void *owner)
     struct client *client = owner;
     struct h2_client *h2 = client->h2;
     drop_coming(h2);
-    if (h2->request_count >= H2_SERVER_STREAMS)
+    if (h2->refuses || h2->request_count >= H2_SERVER_STREAMS)
         return NULL;
     h2->coming = request_h2_new(client);
     return h2->coming ? &h2->coming->stream : NULL;
@@ -194,6 +192,7 @@ static void on_request(void *owner, struct h2_stream *stream, enum weir_err err)
     h2->coming = NULL;
     list_push_back(&h2->requests, &request->link);
     h2->request_count++;
+    apply_limits(request);
 }
 
 /* --- The connection -------------------------------------------------------------------------- */

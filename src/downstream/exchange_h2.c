@@ -202,7 +202,7 @@ static enum weir_err read_head(struct h2_request *request)
     uint64_t limit = options_of(request)->max_request_body;
     exchange->request = stream->request;
     TRY(request->err);
-    bool ended = stream->received && stream->held_bytes == 0;
+    bool ended = stream->received && stream->held_bytes == 0 && !stream->in_trailers;
     TRY(h2_framing_of_request(exchange->request, ended, &exchange->framing));
     const struct field *expect = fields_find(&exchange->request->fields, FIELD_EXPECT);
     exchange->awaits_continue = expect && exchange->framing.body != BODY_NONE &&

@@ -17,6 +17,7 @@ static struct http_response *new_response(struct exchange *exchange, uint16_t st
     struct http_response *response = arena_alloc(&exchange->arena, sizeof *response);
     if (!response)
         return NULL;
+    response->protocol = HTTP_1; /* as if: it is nobody's but ours */
     response->status = status;
     response->minor = 1;
     response->reason = http_reason(status);

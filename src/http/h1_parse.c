@@ -124,6 +124,7 @@ static enum h1_result read_request_line(struct h1_reader *reader, const struct h
 {
     struct http_request *request = head;
     const char *at = reader->at;
+    request->protocol = HTTP_1;
     enum h1_result result = skip_empty_line(reader, &at);
     if (result == H1_DONE)
         result = read_method(reader, &at, request);
@@ -169,6 +170,7 @@ static enum h1_result read_status_line(struct h1_reader *reader, const struct h1
     struct http_response *response = head;
     const char *at = reader->at;
     (void)limits;
+    response->protocol = HTTP_1;
     enum h1_result result = read_version(reader, &at, &response->minor);
     if (result == H1_DONE)
         result = read_status(reader, &at, response);

@@ -99,6 +99,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         begun = stream->head_is_final ? begin_trailers(stream) : begin_response(stream);
     if (!begun)
         nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
+    if (!begun && session->side == H2_SERVER)
+        count(session, H2_FLOOD_RAPID_RESET);
     return 0;
 }
 
@@ -130,12 +132,23 @@ static void end_response(struct h2_session *session, struct h2_stream *stream)
                                   NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
+/* Without them the message is not whole. */
+static void end_trailers(struct h2_session *session, struct h2_stream *stream)
+{
+    if (stream->head.err) {
+        stream->received = false;
+        nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id,
+                                  NGHTTP2_ENHANCE_YOUR_CALM);
+    }
+    co_wake(stream->receiver);
+}
+
 static void end_head(struct h2_session *session, struct h2_stream *stream)
 {
     if (!stream || !stream->head.fields)
         return;
     if (stream->in_trailers)
-        co_wake(stream->receiver);
+        end_trailers(session, stream);
     else if (session->side == H2_CLIENT)
         end_response(session, stream);
     else
@@ -225,7 +238,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     struct h2_session *session = owner;
     struct h2_stream *stream = stream_of(session, id);
     (void)ng;
-    if (stream && session->side == H2_SERVER && code != NGHTTP2_NO_ERROR && !stream->sent)
+    if (stream && session->side == H2_SERVER && code != NGHTTP2_NO_ERROR && !stream->head_sent)
         count(session, H2_FLOOD_RAPID_RESET);
     if (stream)
         h2_stream_closed(stream, code, stream->err ? stream->err : meaning_of(code, false));

@@ -362,9 +362,29 @@ static void put_line(struct writer *writer, struct weir_slice name, struct weir_
     };
 }
 
+/* What is not copied by nghttp2 stays until it was sent, or is never read. */
+enum { STAYS = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE };
+
 static void put_pseudo(struct writer *writer, struct weir_slice name, struct weir_slice value)
 {
-    put_line(writer, name, value, NGHTTP2_NV_FLAG_NO_COPY_NAME);
+    put_line(writer, name, value, STAYS);
+}
+
+static bool is_lower(struct weir_slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.at[i] != slice_lower(name.at[i]))
+            return false;
+    return true;
+}
+
+static struct weir_slice put_lower(struct writer *writer, struct weir_slice name)
+{
+    char *at = writer->text;
+    for (size_t i = 0; i < name.len; i++)
+        at[i] = slice_lower(name.at[i]);
+    writer->text += name.len;
+    return slice_of(at, name.len);
 }
 
 static const uint64_t left_out = BIT(CONNECTION) | BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) |
@@ -380,27 +400,39 @@ static bool has_trailers(struct weir_slice te)
     return false;
 }
 
-/* What nghttp2 copies it writes in lower case; names that we know are so and need no copy. */
-static void put_fields(struct writer *writer, const struct fields *fields, bool copies)
+/*
+ * How the text of a head's lines lives: copied here, to stay; where it is, which stays; or as long
+ * as the call, so that nghttp2 must copy it. A name that it copies it writes in lower case.
+ */
+enum text_life { TEXT_COPIED, TEXT_STAYS, TEXT_PASSES };
+
+static void put_field(struct writer *writer, const struct field *field, enum text_life life)
+{
+    struct weir_slice name = field->name, value = field->value;
+    unsigned flags = field->never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
+    if (field->id != FIELD_OTHER)
+        name = field_name(field->id);
+    else if (life == TEXT_COPIED)
+        name = put_lower(writer, name);
+    if (field->id != FIELD_OTHER || life == TEXT_COPIED || (life == TEXT_STAYS && is_lower(name)))
+        flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
+    if (field->id == FIELD_TE)
+        value = SLICE("trailers");
+    else if (life == TEXT_COPIED)
+        value = put_text(writer, value);
+    if (field->id == FIELD_TE || life != TEXT_PASSES)
+        flags |= NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+    put_line(writer, name, value, (uint8_t)flags);
+}
+
+static void put_fields(struct writer *writer, const struct fields *fields, enum text_life life)
 {
     fields_each (field, fields) {
-        struct weir_slice name = field->name, value = field->value;
-        unsigned flags = field->never_index ? NGHTTP2_NV_FLAG_NO_INDEX : NGHTTP2_NV_FLAG_NONE;
         if ((left_out >> field->id) & 1)
             continue;
-        if (field->id == FIELD_TE && !has_trailers(value))
+        if (field->id == FIELD_TE && !has_trailers(field->value))
             continue;
-        if (field->id == FIELD_TE)
-            value = SLICE("trailers");
-        if (field->id != FIELD_OTHER) {
-            name = field_name(field->id);
-            flags |= NGHTTP2_NV_FLAG_NO_COPY_NAME;
-        } else if (copies) {
-            name = put_text(writer, name);
-        }
-        if (copies)
-            value = put_text(writer, value);
-        put_line(writer, name, value, (uint8_t)flags);
+        put_field(writer, field, life);
     }
 }
 
@@ -417,7 +449,7 @@ enum weir_err h2_lines_of_request(const struct http_request *request, struct wei
         put_pseudo(&writer, SLICE(":authority"), request->authority);
     if (request->form != TARGET_AUTHORITY)
         put_pseudo(&writer, SLICE(":path"), request->path);
-    put_fields(&writer, &request->fields, false);
+    put_fields(&writer, &request->fields, TEXT_STAYS);
     *ret_lines = writer.lines;
     return WEIR_OK;
 }
@@ -435,7 +467,7 @@ enum weir_err h2_lines_of_response(const struct http_response *response, bool co
     if (!writer_init(&writer, &response->fields, 1, STATUS_DIGITS, copies, arena))
         return WEIR_E_NO_MEMORY;
     put_pseudo(&writer, SLICE(":status"), put_text(&writer, slice_of(digits, STATUS_DIGITS)));
-    put_fields(&writer, &response->fields, copies);
+    put_fields(&writer, &response->fields, copies ? TEXT_COPIED : TEXT_PASSES);
     *ret_lines = writer.lines;
     return WEIR_OK;
 }
@@ -446,7 +478,7 @@ enum weir_err h2_lines_of_trailers(const struct fields *trailers, struct arena *
     struct writer writer;
     if (!writer_init(&writer, trailers, 0, 0, false, arena))
         return WEIR_E_NO_MEMORY;
-    put_fields(&writer, trailers, false);
+    put_fields(&writer, trailers, TEXT_PASSES);
     *ret_lines = writer.lines;
     return WEIR_OK;
 }

@@ -76,8 +76,9 @@ struct h2_lines {
 };
 
 /*
- * The lines lie in the arena; names and values are copied there too if `copies`, else they are
- * those of the message and must stay until the lines were submitted. Left out is what HTTP/2 has
+ * The lines lie in the arena. Names and values of a response are copied there too if `copies`, else
+ * they need only stay until the lines were submitted; a request's must stay, with the arena, until
+ * its stream has ended (h2_stream_end()). Left out is what HTTP/2 has
  * not: Host (it is :authority), Connection, Keep-Alive, Proxy-Connection, Transfer-Encoding,
  * Upgrade, HTTP2-Settings, and TE but for "trailers". WEIR_E_NO_MEMORY.
  */

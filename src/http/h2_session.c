@@ -7,7 +7,8 @@
 #include <string.h>
 
 enum {
-    FRAME_HEAD_BYTES = 9,
+    PADDING_MAX = 256,      /* with its length */
+    RESETS_MAX = 10000,     /* of streams that had their response; the others have a guard */
     CONTINUATIONS_MAX = 16, /* of one head; what they carry is limited beside that */
     /* A head is received in so many bytes at most, packed as it may be. */
     HEAD_WIRE_BYTES = 2 * H2_HEAD_BYTES,
@@ -25,6 +26,7 @@ static nghttp2_option *new_options(void)
     must(nghttp2_option_new(&made) == 0);
     nghttp2_option_set_no_auto_window_update(made, 1);
     nghttp2_option_set_max_continuations(made, CONTINUATIONS_MAX);
+    nghttp2_option_set_stream_reset_rate_limit(made, RESETS_MAX, RESETS_MAX / 10);
     return made;
 }
 
@@ -34,6 +36,34 @@ static void make_options(void)
     nghttp2_option_set_builtin_recv_extension_type(options.server, NGHTTP2_PRIORITY_UPDATE);
     options.client = new_options();
 }
+
+/* --- Memory, of the worker whose turn it is: a session may move ------------------------------- */
+
+static void *mem_alloc(size_t bytes, void *unused)
+{
+    (void)unused;
+    return spares_alloc(&loop_here()->spares, bytes);
+}
+
+static void mem_free(void *block, void *unused)
+{
+    (void)unused;
+    spares_free(&loop_here()->spares, block);
+}
+
+static void *mem_alloc_zeroed(size_t count, size_t bytes, void *unused)
+{
+    (void)unused;
+    return spares_alloc_zeroed(&loop_here()->spares, count, bytes);
+}
+
+static void *mem_resize(void *block, size_t bytes, void *unused)
+{
+    (void)unused;
+    return spares_resize(&loop_here()->spares, block, bytes);
+}
+
+static nghttp2_mem memory = {NULL, mem_alloc, mem_free, mem_alloc_zeroed, mem_resize};
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -93,9 +123,10 @@ enum weir_err h2_session_init(struct h2_session *session, const struct h2_sessio
     list_init(&session->streams);
     h2_guard_init(&session->guard, loop_now(how->loop));
     h2_frames_init(&session->frames, serves);
-    int result =
-        serves ? nghttp2_session_server_new2(&session->ng, h2_callbacks(), session, options.server)
-               : nghttp2_session_client_new2(&session->ng, h2_callbacks(), session, options.client);
+    int result = serves ? nghttp2_session_server_new3(&session->ng, h2_callbacks(), session,
+                                                      options.server, &memory)
+                        : nghttp2_session_client_new3(&session->ng, h2_callbacks(), session,
+                                                      options.client, &memory);
     if (result == 0)
         result = submit_settings(session, how);
     if (result == 0)
@@ -169,13 +200,20 @@ static void note_fatal(struct h2_session *session, ssize_t result)
         session->end = peer_was_wrong(session);
 }
 
+/* Without a byte, or perhaps with padding alone; what carries something earns its place again. */
+static bool may_be_empty(const struct h2_frame *frame)
+{
+    bool ends = frame->flags & NGHTTP2_FLAG_END_STREAM;
+    bool is_padded = frame->flags & NGHTTP2_FLAG_PADDED;
+    return !ends && (frame->length == 0 || (is_padded && frame->length <= PADDING_MAX));
+}
+
 static enum h2_flood flood_of(const struct h2_frame *frame)
 {
     bool acks = frame->flags & NGHTTP2_FLAG_ACK;
-    bool ends = frame->flags & NGHTTP2_FLAG_END_STREAM;
     switch (frame->type) {
     case NGHTTP2_DATA:
-        return frame->length == 0 && !ends ? H2_FLOOD_EMPTY_FRAMES : H2_FLOOD_COUNT;
+        return may_be_empty(frame) ? H2_FLOOD_EMPTY_FRAMES : H2_FLOOD_COUNT;
     case NGHTTP2_HEADERS:
     case NGHTTP2_RST_STREAM: /* what it ends is counted */
     case NGHTTP2_GOAWAY:
@@ -318,7 +356,7 @@ size_t h2_session_room(const struct h2_session *session)
     size_t room = bufs * IOBUF_BYTES;
     if (session->out_last)
         room += IOBUF_BYTES - session->out_last->end;
-    return room > FRAME_HEAD_BYTES ? room - FRAME_HEAD_BYTES : 0;
+    return room > H2_FRAME_HEAD_BYTES ? room - H2_FRAME_HEAD_BYTES : 0;
 }
 
 static struct iobuf *last_with_room(struct h2_session *session)

@@ -25,7 +25,7 @@
 enum h2_side { H2_SERVER, H2_CLIENT };
 
 enum {
-    H2_OUT_BUFS = 2,                /* written down and not yet sent, at most */
+    H2_OUT_BUFS = 4,                /* written down and not yet sent, at most */
     H2_HEAD_BYTES = 32768,          /* of a head, as HPACK counts them */
     H2_WINDOW_FIRST = 65535,        /* of a stream, before it grows */
     H2_CONNECTION_WINDOW = 1 << 20, /* of a client's connection */

@@ -12,6 +12,7 @@ enum weir_err loop_init(struct loop *loop, const struct loop_options *options)
     *loop = (struct loop){.ops = options->ops, .worker = options->worker};
     iobufs_init(&loop->bufs);
     arena_cache_init(&loop->arenas);
+    spares_init(&loop->spares);
     mailbox_init(&loop->mailbox);
     atomic_init(&loop->stopping, false);
     TRY(loop->ops->open(loop, &options->sizes, &loop->backend));
@@ -27,6 +28,7 @@ void loop_fini(struct loop *loop)
     loop->ops->close(&loop->backend);
     sched_fini(&loop->sched);
     arena_cache_fini(&loop->arenas);
+    spares_fini(&loop->spares);
     iobufs_fini(&loop->bufs);
 }
 

@@ -9,6 +9,7 @@
  */
 
 #include "base/arena.h"
+#include "base/spares.h"
 #include "co/co.h"
 #include "io/backend.h"
 #include "io/mailbox.h"
@@ -20,6 +21,7 @@ struct loop {
     struct iobufs bufs;
     struct io_stats stats;
     struct arena_cache arenas;
+    struct spares spares; /* for libraries */
     struct mailbox mailbox;
     uint64_t turn;
     uint64_t receiving_switch; /* sched.switch_count at the last receive, and how many since */

@@ -66,6 +66,7 @@ static bool fill(struct question *question, const struct check *check)
         .form = TARGET_ORIGIN,
         .minor = 1,
         .method_text = SLICE("GET"),
+        .authority = host_of(check),
         .path = slice_str(options_of(check)->health.path),
     };
     fields_init(&request->fields);
