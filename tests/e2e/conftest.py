@@ -19,6 +19,8 @@ import tls
 from client import Client
 from connect_proxy import ConnectProxy
 from crowd import Crowd
+from h2_client import H2Client
+from h2_frames import Wire
 from nameserver import NameServer
 from origin import Origin
 from weir import Weir, one_upstream
@@ -148,6 +150,35 @@ def connect_tls(connect, authority):
         context = tls.client_context(authority, version, certificate, protocols)
         return connect(server, tls=context, **options)
     return make
+
+
+@pytest.fixture
+def connect_h2(weir):
+    """Open an HTTP/2 client to a weir or an address, with prior knowledge or over `tls`."""
+    made = []
+
+    def make(server, kind=H2Client, **options):
+        made.append(kind(server, **options))
+        return made[-1]
+
+    yield make
+    for client in made:
+        client.close()
+
+
+@pytest.fixture
+def connect_h2_tls(connect_h2, authority):
+    """As connect_h2, over TLS with ALPN: connect_h2_tls(proxy, certificate=alice)."""
+    def make(server, version=None, certificate=None, protocols=("h2",), **options):
+        context = tls.client_context(authority, version, certificate, protocols)
+        return connect_h2(server, tls=context, **options)
+    return make
+
+
+@pytest.fixture
+def wire(connect_h2):
+    """A connection of frames made by hand."""
+    return lambda server, **options: connect_h2(server, kind=Wire, **options)
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Real servers as origins, each with a configuration of our own on a free port: nginx, caddy, node.
+"""Real servers as origins, each with a configuration of our own on a free port: nginx, caddy, node,
+nghttpd (HTTP/2 alone).
 
 All of them serve the same: /hello.txt (with validators), /large.txt (chunked when gzip is asked
 for), /echo where they can. With `certificate`, nginx and caddy speak TLS, and tell of it in X-TLS:
@@ -16,7 +17,8 @@ import sockets
 from waiting import wait_until
 
 PACKAGES = {"nginx": "nginx-light", "caddy": "caddy", "node": "nodejs", "curl": "curl",
-            "wrk": "wrk", "dnsmasq": "dnsmasq-base", "openssl": "openssl"}
+            "wrk": "wrk", "dnsmasq": "dnsmasq-base", "openssl": "openssl",
+            "nghttp": "nghttp2-client", "h2load": "nghttp2-client", "nghttpd": "nghttp2-server"}
 HELLO = b"hello from a file\n"
 LARGE = random.Random(1).randbytes(1 << 16).hex().encode()  # too much for gzip to make small
 
@@ -72,7 +74,7 @@ http {{
     types {{ text/plain txt; }}
     keepalive_requests 1000000000; keepalive_timeout {keepalive_timeout};
     gzip on; gzip_types text/plain; gzip_proxied any;
-    server {{ listen {address}{tls}; root {root}; {more} }}
+    server {{ listen {address}{http2}{tls}; root {root}; {more} }}
 }}
 """
 NGINX_TLS = """ ssl;
@@ -83,10 +85,11 @@ NGINX_TLS = """ ssl;
         add_header X-Request $connection_requests always"""
 
 
-def nginx(directory, keepalive_timeout="75s", more="", certificate=None):
+def nginx(directory, keepalive_timeout="75s", more="", certificate=None, http2=False):
     address = sockets.free_address()
     config = directory / "nginx.conf"
     config.write_text(NGINX.format(directory=directory, address=address, more=more,
+                                   http2=" http2" if http2 else "",
                                    root=document_root(directory),
                                    tls=NGINX_TLS.format(**certificate.files) if certificate else "",
                                    keepalive_timeout=keepalive_timeout))
@@ -143,4 +146,14 @@ def node(directory):
     return Server(directory, command, address)
 
 
-REAL = {"nginx": nginx, "caddy": caddy, "node": node}
+def nghttpd(directory, certificate=None, more=()):
+    """Without a certificate it speaks h2c. It sends a POST's body back, and a trailer field."""
+    address = sockets.free_address()
+    host, _, port = address.rpartition(":")
+    over = [certificate.key, certificate.cert] if certificate else []
+    command = [find("nghttpd"), "-a", host, "-d", str(document_root(directory)), "--echo-upload",
+               "--trailer=x-sum: 42", *more, *([] if certificate else ["--no-tls"]), port, *over]
+    return Server(directory, command, address)
+
+
+REAL = {"nginx": nginx, "caddy": caddy, "node": node, "nghttpd": nghttpd}
