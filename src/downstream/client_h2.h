@@ -17,16 +17,17 @@ struct h2_request {
     struct exchange exchange;
     struct h2_stream stream;
     struct client *client;
-    struct list link; /* in h2_client.requests */
-    struct co *co;    /* NULL: its head has not come */
-    enum weir_err err; /* what is wrong with its head */
+    struct list link;      /* in h2_client.requests */
+    struct co *co;         /* NULL: its head has not come */
+    enum weir_err err;     /* what is wrong with its head */
     struct h2_lines lines; /* the response's head, written down */
     bool ends;             /* ... which is all of the response */
+    bool tunnels;          /* what goes both ways belongs to another protocol */
 };
 
 struct h2_client {
-    struct h2_wire *wire;      /* NULL: it has ended */
-    struct list requests;      /* that have a coroutine */
+    struct h2_wire *wire; /* NULL: it has ended */
+    struct list requests; /* that have a coroutine */
     unsigned request_count;
     struct h2_request *coming; /* its head has begun; NULL: none has */
     struct weir_time idle_since, announced;

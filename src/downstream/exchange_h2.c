@@ -4,6 +4,7 @@
 #include "co/wait.h"
 #include "downstream/answer.h"
 #include "downstream/client_h2.h"
+#include "downstream/websocket_h2.h"
 
 enum { ARENA_BYTES = 256 * 1024 };
 
@@ -35,7 +36,8 @@ static enum weir_err note_piece(struct h2_request *request, enum weir_err err,
         return err == WEIR_E_CANCELED ? err : WEIR_E_CLIENT_GONE;
     exchange->awaits_continue &= piece->count == 0;
     exchange->received_bytes += piece->bytes;
-    return limit > 0 && exchange->received_bytes > limit ? WEIR_E_REQUEST_BODY_LENGTH : WEIR_OK;
+    bool over = limit > 0 && exchange->received_bytes > limit && !request->tunnels;
+    return over ? WEIR_E_REQUEST_BODY_LENGTH : WEIR_OK;
 }
 
 static enum weir_err h2_piece_now(struct exchange *exchange, struct http_piece *ret_piece)
@@ -48,7 +50,8 @@ WEIR_SUSPENDS static enum weir_err h2_recv_piece(struct exchange *exchange,
                                                  struct http_piece *ret_piece)
 {
     struct h2_request *request = request_of(exchange);
-    struct weir_time deadline = deadline_of(request, options_of(request)->body_timeout);
+    struct weir_time deadline =
+        request->tunnels ? WEIR_NEVER : deadline_of(request, options_of(request)->body_timeout);
     enum weir_err err = h2_stream_recv_piece(&request->stream, deadline, ret_piece);
     return note_piece(request, err, ret_piece);
 }
@@ -80,6 +83,9 @@ static enum weir_err h2_send_head(struct exchange *exchange, struct http_respons
     answer_drop_forbidden_length(response);
     if (http_status_is_interim(response->status))
         return send_interim(request, response);
+    if (exchange->request->extended)
+        TRY(websocket_h2_response(response));
+    request->tunnels = framing->body == BODY_TUNNEL;
     if (!answer_add_date(request->client->downstream, &response->fields))
         return WEIR_E_LIMIT;
     TRY(h2_lines_of_response(response, true, &exchange->arena, &request->lines));
@@ -202,6 +208,8 @@ static enum weir_err read_head(struct h2_request *request)
     uint64_t limit = options_of(request)->max_request_body;
     exchange->request = stream->request;
     TRY(request->err);
+    if (exchange->request->extended) /* what follows belongs to the tunnel, if there will be one */
+        return websocket_h2_request(exchange->request, &exchange->arena);
     bool ended = stream->received && stream->held_bytes == 0 && !stream->in_trailers;
     TRY(h2_framing_of_request(exchange->request, ended, &exchange->framing));
     const struct field *expect = fields_find(&exchange->request->fields, FIELD_EXPECT);

@@ -138,7 +138,7 @@ static void end_trailers(struct h2_session *session, struct h2_stream *stream)
     if (stream->head.err) {
         stream->received = false;
         nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id,
-                                  NGHTTP2_ENHANCE_YOUR_CALM);
+                                  NGHTTP2_PROTOCOL_ERROR);
     }
     co_wake(stream->receiver);
 }

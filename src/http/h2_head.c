@@ -236,15 +236,29 @@ static enum weir_err read_authority(const struct h2_head *head, struct http_requ
     return WEIR_OK;
 }
 
+/* RFC 8441 section 4. What HTTP/1 has in its place is a GET that asks for an upgrade. */
+static enum weir_err read_protocol(const struct h2_head *head, struct http_request *request)
+{
+    if (request->method != METHOD_CONNECT)
+        return WEIR_E_REQUEST_MALFORMED;
+    if (!slice_equal(head->protocol, SLICE("websocket")))
+        return WEIR_E_REQUEST_METHOD;
+    request->extended = true;
+    request->method = METHOD_GET;
+    request->method_text = SLICE("GET");
+    return WEIR_OK;
+}
+
 static enum weir_err read_request(struct h2_head *head, struct http_request *request)
 {
     /* first: how an error is answered depends on the method too */
     enum weir_err method_err = read_method(head, request);
     TRY(head->err);
     TRY(method_err);
-    /* :protocol is what we never said that we take (RFC 8441 section 3) */
-    if (head->protocol.at || (request->fields.present & of_connections))
+    if (request->fields.present & of_connections)
         return WEIR_E_REQUEST_MALFORMED;
+    if (head->protocol.at)
+        TRY(read_protocol(head, request));
     TRY(read_target(head, request));
     TRY(read_authority(head, request));
     return join_crumbs(head);

@@ -79,6 +79,7 @@ static int submit_settings(struct h2_session *session, const struct h2_session_o
         {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, session->window_first},
         {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, H2_HEAD_BYTES},
         {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1},
+        {NGHTTP2_SETTINGS_ENABLE_CONNECT_PROTOCOL, 1},
     };
     const nghttp2_settings_entry client[] = {
         {NGHTTP2_SETTINGS_ENABLE_PUSH, 0},

@@ -33,6 +33,7 @@ struct http_request {
     enum http_target form;
     enum http_protocol protocol;
     uint8_t minor; /* HTTP/1.minor: 0 or 1; 1 for what came in HTTP/2 */
+    bool extended; /* it was an extended CONNECT for a WebSocket (RFC 8441), and is a GET now */
     struct weir_slice method_text;
     struct weir_slice target; /* as it came */
     struct weir_slice scheme; /* of the absolute form, else empty */

@@ -359,6 +359,8 @@ static enum weir_err edit_request(struct serving *serving)
     /* Of a body and a tunnel only one can be read from the client. */
     serving->upgrades = asks_for_websocket(exchange->request) && !has_body(exchange) &&
                         serving->peer->options.protocol != PEER_HTTP2;
+    if (exchange->request->extended && !serving->upgrades)
+        return WEIR_E_REQUEST_METHOD;
     TRY(client_cert_tell(exchange, serving->service->asks_clients));
     struct hop_from from = {
         .client_address = slice_str(addr_print_ip(&exchange->client, client)),
