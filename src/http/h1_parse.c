@@ -125,6 +125,7 @@ static enum h1_result read_request_line(struct h1_reader *reader, const struct h
     struct http_request *request = head;
     const char *at = reader->at;
     request->protocol = HTTP_1;
+    request->extended = false;
     enum h1_result result = skip_empty_line(reader, &at);
     if (result == H1_DONE)
         result = read_method(reader, &at, request);
