@@ -274,7 +274,8 @@ static ssize_t on_want_bytes(nghttp2_session *ng, int32_t id, uint8_t *buf, size
     size_t bytes = len < stream->piece_left ? len : stream->piece_left;
     if (bytes > room)
         bytes = room;
-    if (bytes == 0 && stream->piece_left > 0)
+    /* The head of a frame without bytes finds no room either. */
+    if (room == 0)
         return NGHTTP2_ERR_PAUSE;
     if (bytes == stream->piece_left && stream->piece->last)
         end_body(session, stream, flags);
