@@ -347,7 +347,7 @@ void h2_session_let_go(struct h2_session *session, size_t bytes)
 
 void h2_session_has_output(struct h2_session *session)
 {
-    if (!session->feeding)
+    if (!session->feeding && !session->packing)
         session->output(session);
 }
 
@@ -405,12 +405,15 @@ void h2_session_write(struct h2_session *session, struct weir_slice bytes)
 
 void h2_session_pack(struct h2_session *session)
 {
+    must(!session->feeding && !session->packing);
     while (!session->failed) {
         write_down(session, &session->left);
         if (session->left.len > 0)
             return;
         const uint8_t *frame = NULL;
+        session->packing = true;
         ssize_t len = nghttp2_session_mem_send(session->ng, &frame);
+        session->packing = false;
         if (len < 0)
             session->failed = true;
         if (len <= 0)

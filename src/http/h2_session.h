@@ -48,7 +48,7 @@ struct h2_session_options {
     struct loop *loop;
     const struct h2_events *events;
     void *owner; /* for the events */
-    /* There is something to be sent. Not called while it is fed. */
+    /* There is something to be sent. Not called while it is fed, or writes down. */
     void (*output)(struct h2_session *session);
     uint32_t max_streams;       /* a server's: that its client may have at once */
     uint32_t stream_window;     /* how far a stream's window grows */
@@ -79,7 +79,7 @@ struct h2_session {
     uint64_t pings_answered; /* by the peer */
     enum weir_err end;       /* why it is over: nothing more is received; WEIR_OK: it is not */
     enum h2_flood flood;     /* if it is over for one; else H2_FLOOD_COUNT */
-    bool feeding, failed;
+    bool feeding, packing, failed;
     bool peer_is_set; /* its first SETTINGS have come */
     bool goaway;      /* the peer takes no more streams */
     uint32_t goaway_code;
@@ -128,7 +128,7 @@ extern const nghttp2_data_provider h2_body;
 size_t h2_session_room(const struct h2_session *session);
 /* Writes down; there must be room (checked). */
 void h2_session_write(struct h2_session *session, struct weir_slice bytes);
-/* Something is to be sent: tells the owner, unless who feeds will. */
+/* Something is to be sent: tells the owner, unless who feeds or packs will. */
 void h2_session_has_output(struct h2_session *session);
 /* The peer sends more of it than it may. */
 void h2_session_flooded(struct h2_session *session, enum h2_flood flood);

@@ -23,10 +23,18 @@ void h2_stream_join(struct h2_stream *stream, struct h2_session *session, int32_
     must(nghttp2_session_set_stream_user_data(session->ng, id, stream) == 0);
 }
 
+/* A request of which the server has not seen the head. */
+static bool is_unseen(const struct h2_stream *stream)
+{
+    return stream->session->side == H2_CLIENT && !stream->head_sent;
+}
+
 void h2_stream_closed(struct h2_stream *stream, uint32_t code, enum weir_err err)
 {
     if (stream->closed)
         return;
+    if (err && is_unseen(stream))
+        err = WEIR_E_STREAM_REFUSED;
     stream->closed = true;
     stream->code = code;
     stream->err = err;
@@ -73,10 +81,10 @@ void h2_stream_end(struct h2_stream *stream, uint32_t code)
     struct h2_session *session = stream->session;
     if (session) {
         leave_session(stream);
-        if (!stream->closed) {
-            nghttp2_session_set_stream_user_data(session->ng, stream->id, NULL);
+        /* It may have been closed with the session, and nghttp2 still have it. */
+        nghttp2_session_set_stream_user_data(session->ng, stream->id, NULL);
+        if (!stream->closed)
             nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id, code);
-        }
         tell_output(session);
     }
     stream->closed = true;

@@ -110,7 +110,7 @@ __attribute__((unused)) static struct h2_session_options end_asking(void)
                                        .connection_window = 8 << 20};
 }
 
-static void end_open(struct end *of, struct h2_session_options options)
+__attribute__((unused)) static void end_open(struct end *of, struct h2_session_options options)
 {
     of->user_count = of->outputs = of->frame_count = 0;
     of->body_bytes = of->sent_bytes = 0;
@@ -124,7 +124,7 @@ static void end_open(struct end *of, struct h2_session_options options)
 }
 
 /* Its users' streams end first, but for those that have ended. */
-static void end_close(struct end *of)
+__attribute__((unused)) static void end_close(struct end *of)
 {
     for (unsigned i = 0; i < of->user_count; i++) {
         h2_stream_end(&of->users[i].stream, NGHTTP2_CANCEL);
@@ -303,6 +303,10 @@ enum { END_WHOLE = NGHTTP2_FLAG_END_HEADERS | NGHTTP2_FLAG_END_STREAM };
 
 #define END_GET SLICE("\x82\x87\x84\x41\x01h")
 #define END_POST SLICE("\x83\x87\x84\x41\x01h")
+/* A POST whose body has 5 bytes. */
+#define END_POST_5                                                                                 \
+    SLICE("\x83\x87\x84\x41\x01h\x0f\x0d\x01"                                                      \
+          "5")
 #define END_OK SLICE("\x88")
 
 #define END_LINE(name, value)                                                                      \
@@ -331,6 +335,65 @@ __attribute__((unused)) static void end_answer(struct end_user *user, bool ends)
 {
     CHECK_OK(h2_stream_response(&user->stream, &end_response, ends));
     h2_session_has_output(user->stream.session);
+}
+
+/* --- Openings ----------------------------------------------------------------------------- */
+
+/* A session that has heard its peer's hello. */
+__attribute__((unused)) static void end_open_server(void)
+{
+    end_open(&end, end_serving());
+    end_feed_hello(&end);
+    end_send(&end, NULL);
+    end_forget(&end);
+}
+
+__attribute__((unused)) static void end_open_client(void)
+{
+    end_open(&end, end_asking());
+    end_feed_hello(&end);
+    end_send(&end, NULL);
+    end_forget(&end);
+}
+
+/* It was ended, and its peer told so. */
+__attribute__((unused)) static bool end_was_told(uint32_t code)
+{
+    int64_t last;
+    end_send(&end, NULL);
+    return CHECK_EQ(code, end_goaway_code(&end, &last)) && CHECK(h2_session_is_over(&end.session));
+}
+
+/* An HPACK string with a length of two bytes (RFC 7541 section 5.1) and 'v' in it. */
+__attribute__((unused)) static size_t end_write_long_field(char *at, size_t length)
+{
+    static const char front[] = "\x00\x01x\x7f";
+    char *to = at + sizeof front - 1;
+    memcpy(at, front, sizeof front - 1);
+    size_t rest = length - 127;
+    for (; rest >= 128; rest /= 128)
+        *to++ = (char)(rest % 128 | 128);
+    *to++ = (char)rest;
+    memset(to, 'v', length);
+    return (size_t)(to - at) + length;
+}
+
+/* A request's head of fields with so many bytes, in frames that are as long as they may be. */
+__attribute__((unused)) static void end_feed_long_head(int32_t id, size_t length, unsigned count)
+{
+    static char block[256 * 1024];
+    struct weir_slice rest = slice_of(block, END_GET.len);
+    memcpy(block, END_GET.at, END_GET.len);
+    for (unsigned i = 0; i < count; i++)
+        rest.len += end_write_long_field(block + rest.len, length);
+    for (uint8_t type = NGHTTP2_HEADERS; rest.len > 0; type = NGHTTP2_CONTINUATION) {
+        size_t len = rest.len < 16384 ? rest.len : 16384;
+        uint8_t flags = type == NGHTTP2_HEADERS ? NGHTTP2_FLAG_END_STREAM : 0;
+        if (len == rest.len)
+            flags |= NGHTTP2_FLAG_END_HEADERS;
+        end_feed(&end, type, flags, id, slice_of(rest.at, len));
+        rest = slice_skip(rest, len);
+    }
 }
 
 /* --- Who sends a body ------------------------------------------------------------------------ */
