@@ -61,13 +61,15 @@ WEIR_SUSPENDS static void write_all(void *argument)
         err = send_out(wire, out);
     }
     wire->writer = NULL;
-    wire->writing = false;
     if (wire->closing) {
         destroy(wire);
         return;
     }
-    if (err)
+    if (err) {
+        h2_wire_look(wire, LOOK_WELL); /* what had come before it broke counts */
         h2_session_ended(&wire->session, err);
+    }
+    wire->writing = false;
     co_wake(wire->drained);
     if (h2_wire_is_over(wire))
         changed(wire);
@@ -131,7 +133,8 @@ void h2_wire_look(struct h2_wire *wire, enum look look)
             return;
         }
     }
-    loop_timer_arm(wire->session.loop, &wire->again, weir_span_ns(0));
+    if (!wire->session.failed)
+        loop_timer_arm(wire->session.loop, &wire->again, weir_span_ns(0));
 }
 
 static void read_all(struct h2_wire *wire)
