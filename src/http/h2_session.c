@@ -171,6 +171,13 @@ static enum weir_err peer_was_wrong(const struct h2_session *session)
     return session->side == H2_SERVER ? WEIR_E_REQUEST_MALFORMED : WEIR_E_RESPONSE_MALFORMED;
 }
 
+void h2_session_gave_up(struct h2_session *session)
+{
+    if (!session->end)
+        session->end = peer_was_wrong(session);
+    close_streams(session, session->end);
+}
+
 void h2_session_flooded(struct h2_session *session, enum h2_flood flood)
 {
     if (session->flood != H2_FLOOD_COUNT)

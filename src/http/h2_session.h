@@ -130,6 +130,8 @@ size_t h2_session_room(const struct h2_session *session);
 void h2_session_write(struct h2_session *session, struct weir_slice bytes);
 /* Something is to be sent: tells the owner, unless who feeds or packs will. */
 void h2_session_has_output(struct h2_session *session);
+/* The peer was told that it is wrong: nothing more is received. */
+void h2_session_gave_up(struct h2_session *session);
 /* The peer sends more of it than it may. */
 void h2_session_flooded(struct h2_session *session, enum h2_flood flood);
 /* Bytes of a stream were received, and will be taken; or are of no use. */

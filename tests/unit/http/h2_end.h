@@ -361,7 +361,8 @@ __attribute__((unused)) static bool end_was_told(uint32_t code)
 {
     int64_t last;
     end_send(&end, NULL);
-    return CHECK_EQ(code, end_goaway_code(&end, &last)) && CHECK(h2_session_is_over(&end.session));
+    return CHECK_EQ(code, end_goaway_code(&end, &last)) && CHECK(end.session.end) &&
+           CHECK(h2_session_is_over(&end.session));
 }
 
 /* An HPACK string with a length of two bytes (RFC 7541 section 5.1) and 'v' in it. */

@@ -368,6 +368,22 @@ TEST(a_stream_of_a_session_that_is_over_is_forgotten_when_it_ends)
     stage_close();
 }
 
+/* nghttp2 finds it wrong, and has us say so; nothing more needs to come for it to be over. */
+TEST(a_server_that_speaks_something_else_is_given_up)
+{
+    stage_open();
+    end_open(&end, end_asking());
+    struct end_user *user = end_ask(&end, true);
+    end_send(&end, NULL);
+    h2_session_feed(&end.session, SLICE("HTTP/1.1 400 Bad Request\r\n\r\n"));
+    CHECK(end_was_told(NGHTTP2_PROTOCOL_ERROR));
+    CHECK_ERR(WEIR_E_RESPONSE_MALFORMED, end.session.end);
+    CHECK(user->stream.closed);
+    CHECK_ERR(WEIR_E_RESPONSE_MALFORMED, user->stream.err);
+    end_close(&end);
+    stage_close();
+}
+
 /* --- A server's word on streams -------------------------------------------------------------- */
 
 TEST(streams_above_the_last_one_are_refused)
