@@ -86,7 +86,7 @@ static void enter_use(struct conn *conn)
     conn->pool->in_use_count++;
     conn->key->in_use_count++;
     stat_add(&conn_stats(conn)->in_use[conn->protocol], 1);
-    if (conn->peer->options.counts_active && !conn->h2) /* else its streams count */
+    if (conn->peer->options.counts_active && conn->protocol != HTTP_2) /* its streams are */
         atomic_fetch_add_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);
 }
 
@@ -97,7 +97,7 @@ static void leave_use(struct conn *conn)
     conn->pool->in_use_count--;
     conn->key->in_use_count--;
     stat_sub(&conn_stats(conn)->in_use[conn->protocol], 1);
-    if (conn->peer->options.counts_active && !conn->h2)
+    if (conn->peer->options.counts_active && conn->protocol != HTTP_2)
         atomic_fetch_sub_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);
 }
 
