@@ -31,7 +31,7 @@ struct hosts {
     unsigned count;
     uint32_t max_streams;   /* that the next ones say */
     bool closed, says_less; /* nobody is accepted; but for SETTINGS all is done */
-    bool answers;
+    bool answers, reads;    /* all requests; all bodies, which it forgets */
     bool stops, stopped;
 };
 
@@ -107,6 +107,9 @@ WEIR_SUSPENDS static inline void host_move(struct host *host)
     for (unsigned i = 0; hosts.answers && i < host->end.user_count; i++)
         if (!host->end.users[i].stream.closed)
             host_answer(host, i);
+    struct http_piece piece;
+    for (unsigned i = 0; hosts.reads && i < host->end.user_count; i++)
+        (void)!h2_stream_piece_now(&host->end.users[i].stream, &piece);
     if (!host->end.session.failed)
         host_send(host);
 }
@@ -152,7 +155,8 @@ static inline void host_open(uint32_t max_streams)
     peer_init(&rig.peers[0], &options);
     hosts.count = 0;
     hosts.max_streams = max_streams;
-    hosts.closed = hosts.says_less = hosts.answers = hosts.stops = hosts.stopped = false;
+    hosts.closed = hosts.says_less = hosts.answers = hosts.reads = hosts.stops = hosts.stopped =
+        false;
     memset(askers, 0, sizeof askers);
     CHECK_OK(co_spawn(&stage.loop.sched, NULL, "hosts", hosts_run, NULL, NULL));
 }
