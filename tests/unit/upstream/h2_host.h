@@ -147,10 +147,10 @@ static inline struct peer_options host_options(unsigned number)
 }
 
 /* A rig whose server 0 speaks HTTP/2, and allows so many streams. */
-static inline void host_open(uint32_t max_streams)
+static inline void host_open_among(uint32_t max_streams, unsigned part_count)
 {
     struct peer_options options;
-    rig_open(8);
+    rig_open_among(8, part_count);
     options = host_options(0);
     peer_init(&rig.peers[0], &options);
     hosts.count = 0;
@@ -159,6 +159,11 @@ static inline void host_open(uint32_t max_streams)
         false;
     memset(askers, 0, sizeof askers);
     CHECK_OK(co_spawn(&stage.loop.sched, NULL, "hosts", hosts_run, NULL, NULL));
+}
+
+static inline void host_open(uint32_t max_streams)
+{
+    host_open_among(max_streams, 1);
 }
 
 /* Everyone has given back what he had. */

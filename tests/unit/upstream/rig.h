@@ -37,13 +37,14 @@ static inline void rig_peer(unsigned number, const struct peer_limits *limits)
     peer_init(&rig.peers[number], &options);
 }
 
-static inline void rig_open(unsigned size)
+/* A part of a pool of so many. */
+static inline void rig_open_among(unsigned size, unsigned part_count)
 {
     memset(rig.stats, 0, sizeof rig.stats);
     struct pool_options options = {
         .loop = &stage.loop,
         .streams = &stage.streams,
-        .commons = rig.commons = commons_new(1, size),
+        .commons = rig.commons = commons_new(part_count, size),
         .stats = rig.stats,
         .seed = 1,
     };
@@ -54,6 +55,11 @@ static inline void rig_open(unsigned size)
         raw_listen(&rig.servers[i]);
         rig_peer(i, NULL);
     }
+}
+
+static inline void rig_open(unsigned size)
+{
+    rig_open_among(size, 1);
 }
 
 /* Everything must be closed or idle. */
