@@ -240,8 +240,10 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     (void)ng;
     if (stream && session->side == H2_SERVER && code != NGHTTP2_NO_ERROR && !stream->head_sent)
         count(session, H2_FLOOD_RAPID_RESET);
-    if (stream)
-        h2_stream_closed(stream, code, stream->err ? stream->err : meaning_of(code, false));
+    if (!stream)
+        return 0;
+    stream->forgotten = true;
+    h2_stream_closed(stream, code, stream->err ? stream->err : meaning_of(code, false));
     return 0;
 }
 

@@ -81,10 +81,12 @@ void h2_stream_end(struct h2_stream *stream, uint32_t code)
     struct h2_session *session = stream->session;
     if (session) {
         leave_session(stream);
-        /* It may have been closed with the session, and nghttp2 still have it. */
-        nghttp2_session_set_stream_user_data(session->ng, stream->id, NULL);
-        if (!stream->closed)
+        /* Also one that was closed with its session: what it has submitted must not be looked at.
+         */
+        if (!stream->forgotten) {
+            nghttp2_session_set_stream_user_data(session->ng, stream->id, NULL);
             nghttp2_submit_rst_stream(session->ng, NGHTTP2_FLAG_NONE, stream->id, code);
+        }
         tell_output(session);
     }
     stream->closed = true;

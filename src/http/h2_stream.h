@@ -54,6 +54,7 @@ struct h2_stream {
     bool head_is_final, in_trailers; /* of what is received */
     bool received;                   /* to its end */
     bool closed;                     /* nothing more comes or goes */
+    bool forgotten;                  /* nghttp2 has it no more */
     uint32_t code;                   /* what it was closed with */
     enum weir_err err;               /* the same for us; WEIR_OK: it ended well */
 };

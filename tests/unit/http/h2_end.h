@@ -406,7 +406,7 @@ struct end_sender {
     struct co *co; /* NULL: it is through */
 };
 
-static char end_body[128 * 1024];
+static char end_body[(H2_OUT_BUFS + 2) * IOBUF_BYTES]; /* more than can be written down */
 
 WEIR_SUSPENDS static void end_run_sender(void *argument)
 {

@@ -353,17 +353,27 @@ TEST(when_the_connection_breaks_all_streams_have_ended)
     stage_close();
 }
 
-/* Its user may be gone when what it had submitted is written down. */
+/* Its user may be gone, with the head that it had submitted, when there is room for it. */
 TEST(a_stream_of_a_session_that_is_over_is_forgotten_when_it_ends)
 {
+    static char text[] = "of the user";
+    nghttp2_nv lines[] = {END_LINE(":status", "200"), END_LINE("x", "")};
+    lines[1].value = (uint8_t *)text;
+    lines[1].valuelen = sizeof text - 1;
+    lines[1].flags = NGHTTP2_NV_FLAG_NO_COPY_VALUE;
     stage_open();
     end_open_server();
     end_feed(&end, NGHTTP2_HEADERS, END_WHOLE, 1, END_GET);
-    CHECK_OK(h2_stream_response(&end.users[0].stream, &end_response, false));
-    end_feed_long_head(3, H2_HEAD_BYTES, 2); /* a flood */
+    CHECK_OK(h2_stream_response(&end.users[0].stream, &(struct h2_lines){lines, 2}, false));
+    h2_session_gave_up(&end.session); /* and has not said so: memory is out, say */
     CHECK(end.session.end && end.users[0].stream.closed);
+    end.session.packing = true; /* as if there were no room */
     h2_stream_end(&end.users[0].stream, NGHTTP2_INTERNAL_ERROR);
+    end.session.packing = false;
     CHECK(!nghttp2_session_get_stream_user_data(end.session.ng, 1));
+    memset(text, '!', sizeof text);
+    end_send(&end, NULL);
+    CHECK_EQ(0, end_count_sent(&end, NGHTTP2_HEADERS));
     end_close(&end);
     stage_close();
 }
