@@ -24,7 +24,6 @@ static void take_heads(struct play_user *user)
 /* A request, if it is nobody's turn; else the server's answer is read. */
 static void play_act(struct play *play, struct play_user *user, unsigned how)
 {
-    const struct h2_lines lines = {request, COUNT_OF(request)};
     if (user) {
         take_heads(user);
         return;
@@ -32,6 +31,7 @@ static void play_act(struct play *play, struct play_user *user, unsigned how)
     user = play_new_user(play);
     if (!user)
         return;
+    const struct h2_lines lines = play_lines(user, request, COUNT_OF(request));
     enum weir_err err = h2_stream_request(&user->stream, &play->session, &lines, how & 1);
     must(!err || err == WEIR_E_STREAM_REFUSED);
     must(!err == (user->stream.session != NULL));

@@ -33,13 +33,13 @@ static void play_act(struct play *play, struct play_user *user, unsigned how)
     if (!user || !user->asked || user->stream.submitted)
         return;
     const struct h2_lines interim_lines = {interim, COUNT_OF(interim)};
-    const struct h2_lines lines = {final, COUNT_OF(final)};
     if (how & 1) {
         (void)!h2_stream_interim(&user->stream, &interim_lines);
         return;
     }
     final[2].value = (uint8_t *)long_value;
     final[2].valuelen = how & 2 ? sizeof long_value : 1;
+    const struct h2_lines lines = play_lines(user, final, COUNT_OF(final));
     enum weir_err err = h2_stream_response(&user->stream, &lines, how & 4);
     user->answers = !err && !(how & 4);
     if (how & 8 && user->stream.session)

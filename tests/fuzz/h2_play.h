@@ -24,7 +24,7 @@ enum {
     PLAY_USERS = 6,
     PLAY_ARENA_BYTES = 256 * 1024,
     PLAY_PATTERN = 251, /* bodies repeat after so many bytes */
-    PLAY_PIECE_BYTES = 80 * 1024,
+    PLAY_PIECE_BYTES = (H2_OUT_BUFS + 1) * IOBUF_BYTES,
     PLAY_FRAME_HEAD = 9,
     PLAY_FRAME_MAX = 16384,
     PLAY_REPEATED_BYTES = 16, /* of a frame's payload that comes many times */
@@ -37,6 +37,8 @@ struct play_user {
     struct arena arena;
     struct co *sender; /* of the piece; NULL: nobody sends */
     struct http_piece piece;
+    nghttp2_nv lines[4]; /* of its head, which views the text */
+    char text[64];
     size_t body_bytes;       /* handed over */
     bool asked;              /* the request is there, or was sent */
     bool answers, all_given; /* a body may follow; has followed */
@@ -354,6 +356,22 @@ __attribute__((unused)) static struct play_user *play_new_user(struct play *play
         return user;
     }
     return NULL;
+}
+
+/* A head as a user has it, in memory that goes with him; nothing of it is copied. */
+__attribute__((unused)) static struct h2_lines play_lines(struct play_user *user,
+                                                          const nghttp2_nv *lines, size_t count)
+{
+    char *at = user->text;
+    for (size_t i = 0; i < count; i++) {
+        user->lines[i] = lines[i];
+        user->lines[i].flags = NGHTTP2_NV_FLAG_NO_COPY_NAME | NGHTTP2_NV_FLAG_NO_COPY_VALUE;
+        if (at + lines[i].valuelen > user->text + sizeof user->text)
+            continue;
+        user->lines[i].value = memcpy(at, lines[i].value, lines[i].valuelen);
+        at += lines[i].valuelen;
+    }
+    return (struct h2_lines){user->lines, count};
 }
 
 /* Nobody ends a stream while he sends on it. */
