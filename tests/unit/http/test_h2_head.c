@@ -180,7 +180,6 @@ static const char *const bad_requests[] = {
     METHOD("CONNECT") AUTHORITY("h:1") "host: g:1\n",
     METHOD("CONNECT") AUTHORITY("h:1") HTTPS,
     METHOD("CONNECT") AUTHORITY("h:1") PATH("/"),
-    METHOD("CONNECT") HTTPS AUTHORITY("h:1") PATH("/") ":protocol: websocket\n",
     BASE ":protocol: websocket\n",
     /* what speaks of a connection */
     BASE "connection: close\n",
@@ -189,6 +188,24 @@ static const char *const bad_requests[] = {
     BASE "transfer-encoding: chunked\n",
     BASE "upgrade: h2c\n",
 };
+
+/* RFC 8441: to the rest of weir it is the GET that HTTP/1 has in its place. */
+TEST(an_extended_connect_is_a_get)
+{
+    start();
+    CHECK_OK(request_of(METHOD("CONNECT") HTTPS AUTHORITY("h:1")
+                            PATH("/chat") ":protocol: websocket\n"));
+    CHECK(request.extended);
+    CHECK_EQ(METHOD_GET, request.method);
+    CHECK_SLICE(request.path, "/chat");
+    CHECK_SLICE(request.authority, "h:1");
+    CHECK_ERR(WEIR_E_REQUEST_METHOD, request_of(METHOD("CONNECT") HTTPS AUTHORITY("h:1")
+                                                    PATH("/") ":protocol: connect-udp\n"));
+    CHECK_OK(request_of(METHOD("CONNECT") AUTHORITY("h:1")));
+    CHECK(!request.extended);
+    CHECK_EQ(METHOD_CONNECT, request.method);
+    finish();
+}
 
 TEST(bad_requests_have_no_fields)
 {
