@@ -59,9 +59,9 @@ enum weir_err h2_head_response(struct h2_head *head, struct http_response *respo
 /*
  * How the body goes. A request's or response's Content-Length, if it has one, is checked to be one
  * number, and 0 if the message `ended` with its head and could have had a body. What has no length
- * is BODY_CHUNKED: it has an end of its own, whatever it is sent over. So is a response that ended
- * with its head and may have a body, because HTTP/1 has to be told that none comes; such a request
- * is BODY_NONE. WEIR_E_REQUEST_MALFORMED; WEIR_E_RESPONSE_MALFORMED.
+ * is BODY_CHUNKED: it has an end of its own, whatever it is sent over. A response that ended with
+ * its head and may have a body is BODY_LENGTH with none, because HTTP/1 has to be told that; such a
+ * request is BODY_NONE. WEIR_E_REQUEST_MALFORMED; WEIR_E_RESPONSE_MALFORMED.
  */
 enum weir_err h2_framing_of_request(const struct http_request *request, bool ended,
                                     struct http_framing *ret_framing);

@@ -82,11 +82,15 @@ void h2_wire_push(struct h2_wire *wire)
     if (wire->closing || session->failed || !wire->stream)
         return;
     h2_session_pack(session);
-    if (!session->out || wire->writing)
+    if (session->out && !wire->writing) {
+        wire->writing = scope_spawn(wire->scope, "h2 writer", write_all, wire) == WEIR_OK;
+        if (!wire->writing)
+            session->failed = true;
+    }
+    if (!session->failed || wire->writing)
         return;
-    wire->writing = scope_spawn(wire->scope, "h2 writer", write_all, wire) == WEIR_OK;
-    if (!wire->writing)
-        h2_session_ended(session, WEIR_E_NO_MEMORY);
+    h2_session_ended(session, WEIR_E_NO_MEMORY);
+    loop_timer_arm(session->loop, &wire->again, weir_span_ns(0)); /* who has it is told there */
 }
 
 static void on_output(struct h2_session *session)
