@@ -226,6 +226,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *owner
     case NGHTTP2_GOAWAY:
         session->goaway = true;
         session->goaway_code = frame->goaway.error_code;
+        session->goaway_last = frame->goaway.last_stream_id;
         break;
     default:
         break;

@@ -83,6 +83,7 @@ struct h2_session {
     bool peer_is_set; /* its first SETTINGS have come */
     bool goaway;      /* the peer takes no more streams */
     uint32_t goaway_code;
+    int32_t goaway_last; /* the last stream that it has looked at, as it said last */
 };
 
 /* Its SETTINGS wait to be sent then. WEIR_E_NO_MEMORY. */

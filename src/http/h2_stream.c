@@ -76,6 +76,13 @@ static void drop_body(struct h2_stream *stream)
     stream->held_bytes = stream->lent_bytes = 0;
 }
 
+void h2_stream_part(struct h2_stream *stream)
+{
+    must(stream->closed);
+    if (stream->session && stream->forgotten)
+        leave_session(stream);
+}
+
 void h2_stream_end(struct h2_stream *stream, uint32_t code)
 {
     struct h2_session *session = stream->session;
@@ -112,6 +119,7 @@ enum weir_err h2_stream_request(struct h2_stream *stream, struct h2_session *ses
     return WEIR_OK;
 }
 
+/* The other side has all it wants, and perhaps it has answered. */
 static enum weir_err closed_error(const struct h2_stream *stream)
 {
     return stream->err ? stream->err : WEIR_E_EOF;
@@ -190,6 +198,12 @@ enum weir_err h2_stream_send_piece(struct h2_stream *stream, const struct http_p
 }
 
 /* --- Receiving ------------------------------------------------------------------------------- */
+
+/* However kindly it was closed, what is wanted has not come. */
+static enum weir_err cut_error(const struct h2_stream *stream)
+{
+    return stream->err ? stream->err : WEIR_E_STREAM_RESET;
+}
 
 enum weir_err h2_stream_keep(struct h2_stream *stream, struct weir_slice bytes)
 {
@@ -296,7 +310,7 @@ enum weir_err h2_stream_piece_now(struct h2_stream *stream, struct http_piece *r
     }
     if (ret_piece->last || ret_piece->count > 0 || !stream->closed)
         return WEIR_OK;
-    return closed_error(stream);
+    return cut_error(stream);
 }
 
 WEIR_SUSPENDS static enum weir_err wait_for_more(struct h2_stream *stream,
@@ -333,7 +347,7 @@ enum weir_err h2_stream_recv_head(struct h2_stream *stream, struct weir_time dea
     struct h2_response *next;
     while (!(next = next_response(stream))) {
         if (stream->closed)
-            return closed_error(stream);
+            return cut_error(stream);
         TRY(wait_for_more(stream, deadline));
     }
     stream->responses = next->next;

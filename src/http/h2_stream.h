@@ -69,6 +69,12 @@ void h2_stream_init(struct h2_stream *stream, struct arena *arena);
 void h2_stream_end(struct h2_stream *stream, uint32_t code);
 
 /*
+ * Parts one that is over from its session, which has no more to do with it then. What was received
+ * stays.
+ */
+void h2_stream_part(struct h2_stream *stream);
+
+/*
  * Opens a stream with a request; `ends`: it has no body. WEIR_E_NO_MEMORY, _STREAM_REFUSED: the
  * connection takes none any more.
  */

@@ -39,6 +39,8 @@ enum retry_verdict retry_decide(const struct retry_facts *facts)
         return decide_connecting(facts);
     if (weir_err_retry(facts->err) == WEIR_RETRY_NEVER)
         return RETRY_NOT_FINAL;
+    if (facts->err == WEIR_E_HTTP_1_1_REQUIRED && facts->only_http2)
+        return RETRY_NOT_FINAL;
     if (weir_err_retry(facts->err) == WEIR_RETRY_UNPROCESSED)
         return decide_unprocessed(facts);
     if (!facts->reused && facts->any_sent)

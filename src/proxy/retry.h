@@ -38,12 +38,13 @@ struct retry_facts {
     enum http_method method;
     unsigned attempts; /* further tries so far */
     unsigned attempts_max;
+    bool only_http2; /* is spoken with the server */
     unsigned unprocessed; /* of its tries so far, those of which a server said that */
     bool budget_spent;    /* the upstream's budget is; see budget.h */
 };
 
 /* A server that refuses streams without end is taken at its word in the end. */
-enum { UNPROCESSED_MAX = 5 };
+enum { UNPROCESSED_MAX = 8 };
 
 /* Whether a request that a server may have processed may be sent again (RFC 9110 section 9.2.2). */
 bool retry_may_repeat(const struct retry_facts *facts);

@@ -198,6 +198,7 @@ static struct retry_facts retry_facts(const struct serving *serving, enum weir_e
         .non_idempotent = options->non_idempotent,
         .method = exchange->request->method,
         .attempts = serving->connect_retries,
+        .only_http2 = serving->peer && serving->peer->options.protocol == PEER_HTTP2,
         .unprocessed = serving->unprocessed,
         .attempts_max = min_of(options->attempts, others(serving, err)),
         .budget_spent = !budget_has(&serving->upstream->budget),

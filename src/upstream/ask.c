@@ -137,6 +137,7 @@ static void start_dial(struct ask *ask)
     ask->dial_began = loop_now(ask->pool->loop);
     ask->peers_tried = 1;
     note_dial(ask);
+    share_lead(ask);
     enum weir_err err = dialling_start(ask->pool, ask->key, ask->peer, ask);
     if (err)
         ask_fail(ask, err);

@@ -40,9 +40,10 @@ static bool is_worn_out(const struct conn *conn)
 {
     uint64_t learned =
         conn->peer->options.limits.learn ? census_max_requests(conn->key->census) : 0;
+    uint64_t requests = conn->requests + conn->h2->promised;
     return conn->pool->draining || peer_is_drained(conn->peer) ||
-           (conn->max_requests > 0 && conn->requests >= conn->max_requests) ||
-           (learned > 0 && conn->requests >= learned) ||
+           (conn->max_requests > 0 && requests >= conn->max_requests) ||
+           (learned > 0 && requests >= learned) ||
            !weir_time_before(loop_now(loop_of(conn)), weir_time_after(conn->born, conn->max_age));
 }
 
@@ -108,6 +109,17 @@ static void note_end(struct conn *conn)
         conn_h2_retire(conn, CLOSE_GOAWAY);
     else if (session->end)
         conn_h2_retire(conn, reason_of(conn));
+}
+
+/* Of streams that it has looked at, each of which was a request. */
+void conn_h2_learn_end(const struct conn *conn)
+{
+    const struct h2_session *session = &conn->h2->wire->session;
+    bool is_telling = conn->h2->reason == CLOSE_GOAWAY &&
+                      session->goaway_code == NGHTTP2_NO_ERROR && session->goaway_last < INT32_MAX;
+    if (is_telling && conn->peer->options.limits.learn)
+        census_closed_after(conn->key->census, loop_now(loop_of(conn)),
+                            (uint64_t)session->goaway_last / 2 + 1);
 }
 
 /* --- Signs of life --------------------------------------------------------------------------- */

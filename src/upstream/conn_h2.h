@@ -24,6 +24,7 @@ struct conn_h2 {
     struct pool_key *hoped_by; /* whose asks wait for what becomes of it; held; NULL: none do */
     struct timer ping;         /* the next one, or the end of the time for its answer */
     uint64_t pings_sent, pings_noted;
+    unsigned promised; /* of its streams, those whose request is not counted yet */
     unsigned limit;           /* of streams, as it was last */
     struct co *tester;        /* who waits for the answer */
     enum close_reason reason; /* of its retirement */
@@ -50,6 +51,9 @@ void conn_h2_retire(struct conn *conn, enum close_reason reason);
 void conn_h2_rouse(struct conn *conn);
 /* It goes to rest; if it has been retired meanwhile it is closed. */
 void conn_h2_rest(struct conn *conn);
+
+/* What a GOAWAY has shown of when the server ends connections that are in use. */
+void conn_h2_learn_end(const struct conn *conn);
 
 /* What has come on it is taken; false, with the reason, when it is of no use any more. */
 bool conn_h2_is_alive(struct conn *conn, enum look look, enum close_reason *ret_reason);

@@ -54,18 +54,22 @@ static enum look look_of(const struct wish *wish)
     return wish->want == CONNECTOR_SURE ? LOOK_SURELY : LOOK_WELL;
 }
 
+static void put_back(struct wish *wish)
+{
+    wish->conn->h2->promised--;
+    pool_put_stream(&wish->conn);
+}
+
 /* Of one that speaks HTTP/2 a stream goes back, and others may go on with it. */
 static void give_up(struct wish *wish, enum close_reason reason)
 {
-    struct conn *conn = wish->conn;
-    wish->conn = NULL;
     wish->dead++;
-    if (!conn->h2) {
-        pool_close(&conn, reason, false);
+    if (!wish->conn->h2) {
+        pool_close(&wish->conn, reason, false);
         return;
     }
-    conn_h2_retire(conn, reason);
-    pool_put_stream(&conn);
+    conn_h2_retire(wish->conn, reason);
+    put_back(wish);
 }
 
 /* What the ask gave may have died, or rested too long, on its way; what was just made has not. */
@@ -93,7 +97,7 @@ WEIR_SUSPENDS static enum weir_err make_sure(struct wish *wish, bool was_looked_
         give_up(wish, wish->conn->h2->reason);
         return WEIR_E_EOF;
     }
-    pool_put_stream(&wish->conn);
+    put_back(wish);
     return WEIR_E_CANCELED;
 }
 
@@ -165,6 +169,8 @@ static void tell(struct wish *wish)
     conn->moved = false;
     story->connection_id = conn->id;
     story->connection_requests = ++conn->requests;
+    if (conn->h2)
+        conn->h2->promised--;
     story->connection_age = weir_time_between(conn->born, now);
     stat_add(&conn_stats(conn)->requests[story->source], 1);
 }

@@ -39,6 +39,7 @@ void registry_add_stream(struct conn *conn)
     conn->streams++;
     if (!conn->h2)
         return;
+    conn->h2->promised++;
     stat_add(&conn_stats(conn)->streams, 1);
     if (conn->peer->options.counts_active)
         atomic_fetch_add_explicit(&gate_of(conn->key)->active, 1, memory_order_relaxed);

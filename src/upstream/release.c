@@ -92,11 +92,9 @@ static enum keep put(struct conn *released, struct keep_facts *facts)
 /* What has ended, by itself or by a word of the server, needs no look. */
 static enum keep put_retired(struct conn *conn)
 {
-    enum close_reason reason = conn->h2->reason;
     stat_add(&conn_stats(conn)->not_kept[KEEP_NOT_CLOSED], 1);
-    if (reason == CLOSE_GOAWAY && conn->peer->options.limits.learn)
-        census_closed_after(conn->key->census, loop_now(conn->pool->loop), conn->requests);
-    pool_close(&conn, reason, false);
+    conn_h2_learn_end(conn);
+    pool_close(&conn, conn->h2->reason, false);
     return KEEP_NOT_CLOSED;
 }
 

@@ -70,20 +70,11 @@ WEIR_SUSPENDS static enum weir_err h2_send_piece(struct session *session,
 
 /* --- The response ---------------------------------------------------------------------------- */
 
-/* What the server says of HTTP/2 is heard where there is a choice; else it is no valid answer. */
-static enum weir_err wants_http1(struct session_h2 *self)
-{
-    if (peer_of(self)->options.protocol != PEER_AUTO)
-        return WEIR_E_RESPONSE_MALFORMED;
-    census_prefer_http1(self->session.conn->key->census, loop_now(self->pool->loop));
-    return WEIR_E_HTTP_1_1_REQUIRED;
-}
-
 static enum weir_err head_error(struct session_h2 *self, enum weir_err err)
 {
     self->session.any_sent = self->stream.head_sent;
-    if (err == WEIR_E_HTTP_1_1_REQUIRED)
-        return wants_http1(self);
+    if (err == WEIR_E_HTTP_1_1_REQUIRED && peer_of(self)->options.protocol == PEER_AUTO)
+        census_prefer_http1(self->session.conn->key->census, loop_now(self->pool->loop));
     return err == WEIR_E_TIMEOUT ? WEIR_E_RESPONSE_TIMEOUT : err;
 }
 
@@ -136,21 +127,26 @@ WEIR_SUSPENDS static enum weir_err h2_recv_piece(struct session *session, struct
 
 /* --- The end --------------------------------------------------------------------------------- */
 
-/* Others find room on the connection sooner than it could be told here. */
+/* What was not to be kept is one stream: the connection goes on for the others. */
 static void h2_finish(struct session *session, bool keep)
 {
-    (void)session;
+    struct session_h2 *self = of(session);
     (void)keep;
+    if (!session->conn || !self->stream.closed || !self->stream.received || !self->stream.sent)
+        return;
+    h2_stream_part(&self->stream);
+    self->kept = pool_put_stream(&session->conn);
 }
 
-/* What was not to be kept is one stream: it ends, and the connection goes on for the others. */
 static enum keep h2_release(struct session *session, bool keep)
 {
     struct session_h2 *self = of(session);
     struct pool *pool = self->pool;
     (void)keep;
     h2_stream_end(&self->stream, NGHTTP2_CANCEL);
-    enum keep kept = pool_put_stream(&session->conn);
+    if (session->conn)
+        self->kept = pool_put_stream(&session->conn);
+    enum keep kept = self->kept;
     arena_fini(&self->arena);
     slab_free(&pool->h2_session_slab, self);
     return kept;

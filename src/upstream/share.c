@@ -29,9 +29,15 @@ bool share_follow(struct ask *ask)
     if (!may_share(ask))
         return false;
     ask->follows = is_enough(ask->key, ask->peer);
-    ask->leads = !ask->follows;
-    ask->key->hopes += ask->leads;
     return ask->follows;
+}
+
+void share_lead(struct ask *ask)
+{
+    if (ask->leads || !may_share(ask))
+        return;
+    ask->leads = true;
+    ask->key->hopes++;
 }
 
 /* Who cannot hope any more goes on by himself: the first leads the others. */

@@ -17,8 +17,11 @@ struct ask;
 struct conn;
 struct pool_key;
 
-/* True: it follows. False: it has to go on by itself, and leads if others may share with it. */
+/* True: it follows. False: it has to go on by itself. */
 bool share_follow(struct ask *ask);
+
+/* It dials, and leads if others may share with it. Who stands in a queue leads nobody. */
+void share_lead(struct ask *ask);
 
 /*
  * A leader has what it wanted, or has failed; `err`: the failure of its dial, which is that of

@@ -77,7 +77,8 @@ STAGE_TEST(interim_heads_come_before_the_final_one)
     CHECK_OK(h2_stream_recv_head(&peer.users[0].stream, in_ms(5000), &response));
     CHECK_EQ(200, response->status);
     CHECK(peer.users[0].stream.received && end.users[0].stream.sent);
-    CHECK_ERR(WEIR_E_EOF, h2_stream_recv_head(&peer.users[0].stream, in_ms(5000), &response));
+    CHECK_ERR(WEIR_E_STREAM_RESET,
+              h2_stream_recv_head(&peer.users[0].stream, in_ms(5000), &response));
     close_both();
 }
 
@@ -151,7 +152,7 @@ static const struct {
     {"reset", NGHTTP2_RST_STREAM, SLICE("\0\0\0\2"), WEIR_E_STREAM_RESET},
     {"refused", NGHTTP2_RST_STREAM, SLICE("\0\0\0\7"), WEIR_E_STREAM_REFUSED},
     {"wants HTTP/1.1", NGHTTP2_RST_STREAM, SLICE("\0\0\0\x0d"), WEIR_E_HTTP_1_1_REQUIRED},
-    {"no error", NGHTTP2_RST_STREAM, SLICE("\0\0\0\0"), WEIR_E_EOF},
+    {"no error", NGHTTP2_RST_STREAM, SLICE("\0\0\0\0"), WEIR_E_STREAM_RESET},
     {"GOAWAY", NGHTTP2_GOAWAY, SLICE("\0\0\0\0\0\0\0\0"), WEIR_E_STREAM_REFUSED},
     {"no status", NGHTTP2_HEADERS, SLICE("\x00\x01x\x01y"), WEIR_E_RESPONSE_MALFORMED},
     {"not ours", NGHTTP2_HEADERS,

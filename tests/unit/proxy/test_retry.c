@@ -122,6 +122,11 @@ TEST(unprocessed)
     facts.body_whole = true;
     facts.any_received = true;
     CHECK_EQ(RETRY_NOT_RECEIVED, retry_decide(&facts));
+    facts = stale(METHOD_GET);
+    facts.err = WEIR_E_HTTP_1_1_REQUIRED;
+    CHECK_EQ(RETRY_AGAIN, retry_decide(&facts));
+    facts.only_http2 = true;
+    CHECK_EQ(RETRY_NOT_FINAL, retry_decide(&facts));
 }
 
 /* Which errors are worth another try: every row of err.def. */
