@@ -4,12 +4,13 @@
 #include "base/check.h"
 #include "base/poison.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 /* The smallest block has 32 bytes, each further size is twice the one before; beyond, malloc(). */
-enum { SMALLEST = 32, NO_SIZE = SPARES_SIZES };
+enum { SMALLEST = 32, NO_SIZE = SPARES_SIZES, FREE_BYTES_MAX = 512 * 1024 /* of each size */ };
 
 /* Stands before every block. */
 struct spare {
@@ -61,6 +62,7 @@ void *spares_alloc(struct spares *spares, size_t bytes)
     struct spare *spare = size < NO_SIZE ? spares->free[size] : NULL;
     if (spare) {
         spares->free[size] = spare->next;
+        spares->free_count[size]--;
     } else {
         size_t room = size < NO_SIZE ? room_of(size) : bytes;
         spare = room > SIZE_MAX - sizeof *spare ? NULL : malloc(sizeof *spare + room);
@@ -100,11 +102,14 @@ void spares_free(struct spares *spares, void *block)
         return;
     struct spare *spare = spare_of(block);
     must(spare->size <= NO_SIZE);
-    if (spare->size == NO_SIZE) {
+    bool is_enough = spare->size == NO_SIZE || spares->free_count[spare->size] >=
+                                                   FREE_BYTES_MAX / room_of((unsigned)spare->size);
+    if (is_enough) {
         free(spare);
         return;
     }
     poison(block, room_of((unsigned)spare->size));
     spare->next = spares->free[spare->size];
     spares->free[spare->size] = spare;
+    spares->free_count[spare->size]++;
 }

@@ -15,6 +15,7 @@ enum { SPARES_SIZES = 8 };
 
 struct spares {
     struct spare *free[SPARES_SIZES];
+    size_t free_count[SPARES_SIZES];
 };
 
 void spares_init(struct spares *spares);

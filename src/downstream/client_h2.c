@@ -56,6 +56,8 @@ static void drop_coming(struct h2_client *h2)
     h2->coming = NULL;
     if (!request)
         return;
+    if (!request->stream.closed && request->stream.session) /* else it was counted at its end */
+        h2_session_count(request->stream.session, H2_FLOOD_RAPID_RESET);
     h2_stream_end(&request->stream, NGHTTP2_REFUSED_STREAM);
     request_h2_free(request);
 }
@@ -67,8 +69,7 @@ static void end(struct client *client)
 {
     struct h2_client *h2 = client->h2;
     bool broken = session_of(client)->failed;
-    must(h2->request_count == 0);
-    drop_coming(h2);
+    must(h2->request_count == 0 && !h2->coming);
     loop_timer_disarm(loop_of(client), &client->timer);
     if (broken)
         h2_wire_close(&h2->wire, WEIR_E_EOF, false);
@@ -111,7 +112,7 @@ static void look(struct client *client)
 {
     struct h2_client *h2 = client->h2;
     struct h2_session *session = session_of(client);
-    if (!session->frames.in_head || session->end)
+    if (!session->frames.in_head || session->end || h2_wire_is_over(h2->wire))
         drop_coming(h2);
     note_flood(client);
     if (h2->ending && !h2->refuses && session->pings_answered > 0)

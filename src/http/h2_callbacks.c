@@ -30,12 +30,6 @@ static bool ends_stream(const nghttp2_frame_hd *frame)
 
 /* --- What is invalid ---------------------------------------------------------------------- */
 
-static void count(struct h2_session *session, enum h2_flood flood)
-{
-    if (!h2_guard_count(&session->guard, flood, loop_now(session->loop)))
-        h2_session_flooded(session, flood);
-}
-
 /* What is invalid is answered with a reset: no less work than a reset that the client sends. */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *owner)
 {
@@ -43,7 +37,7 @@ static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int
     (void)ng, (void)error;
     /* What ends a stream is counted there. */
     if (session->side == H2_SERVER && !stream_of(session, frame->hd.stream_id))
-        count(session, H2_FLOOD_RAPID_RESET);
+        h2_session_count(session, H2_FLOOD_RAPID_RESET);
     return 0;
 }
 
@@ -97,10 +91,12 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
         begun = begin_request(session, id);
     else if (stream)
         begun = stream->head_is_final ? begin_trailers(stream) : begin_response(stream);
+    bool serves = session->side == H2_SERVER;
     if (!begun)
-        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id, NGHTTP2_REFUSED_STREAM);
-    if (!begun && session->side == H2_SERVER)
-        count(session, H2_FLOOD_RAPID_RESET);
+        nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
+                                  serves ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
+    if (!begun && serves)
+        h2_session_count(session, H2_FLOOD_RAPID_RESET);
     return 0;
 }
 
@@ -240,7 +236,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     struct h2_stream *stream = stream_of(session, id);
     (void)ng;
     if (stream && session->side == H2_SERVER && code != NGHTTP2_NO_ERROR && !stream->head_sent)
-        count(session, H2_FLOOD_RAPID_RESET);
+        h2_session_count(session, H2_FLOOD_RAPID_RESET);
     if (!stream)
         return 0;
     stream->forgotten = true;

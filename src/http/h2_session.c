@@ -116,6 +116,7 @@ enum weir_err h2_session_init(struct h2_session *session, const struct h2_sessio
         .window_max = how->stream_window,
         .grown_max = how->connection_window,
         .flood = H2_FLOOD_COUNT,
+        .fed = loop_now(how->loop),
     };
     /* A server's clients are many: what they send counts against one window until it is taken. */
     session->hold_max = how->connection_window;
@@ -184,6 +185,12 @@ void h2_session_flooded(struct h2_session *session, enum h2_flood flood)
         return;
     session->flood = flood;
     h2_session_terminate(session, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
+void h2_session_count(struct h2_session *session, enum h2_flood flood)
+{
+    if (!h2_guard_count(&session->guard, flood, loop_now(session->loop)))
+        h2_session_flooded(session, flood);
 }
 
 /* What nghttp2 takes for the end, without having told the peer. */
@@ -310,6 +317,7 @@ void h2_session_feed(struct h2_session *session, struct weir_slice bytes)
 {
     if (session->end)
         return;
+    session->fed = loop_now(session->loop);
     receive_frames(session, bytes);
     /* It has said good-bye because of what came, or because we did. */
     if (!session->end && !nghttp2_session_want_read(session->ng))
@@ -467,6 +475,7 @@ void h2_session_terminate(struct h2_session *session, uint32_t code)
 
 void h2_session_ping(struct h2_session *session)
 {
+    session->pings_sent++;
     nghttp2_submit_ping(session->ng, NGHTTP2_FLAG_NONE, NULL);
     h2_session_has_output(session);
 }

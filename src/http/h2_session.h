@@ -76,7 +76,8 @@ struct h2_session {
     size_t held_bytes, owed_bytes, hold_max;
     size_t grown_bytes, grown_max; /* beyond their first windows, over all streams */
     uint32_t window_first, window_max;
-    uint64_t pings_answered; /* by the peer */
+    uint64_t pings_sent, pings_answered; /* by us; by the peer */
+    struct weir_time fed; /* when something came last */
     enum weir_err end;       /* why it is over: nothing more is received; WEIR_OK: it is not */
     enum h2_flood flood;     /* if it is over for one; else H2_FLOOD_COUNT */
     bool feeding, packing, failed;
@@ -133,6 +134,8 @@ void h2_session_write(struct h2_session *session, struct weir_slice bytes);
 void h2_session_has_output(struct h2_session *session);
 /* The peer was told that it is wrong: nothing more is received. */
 void h2_session_gave_up(struct h2_session *session);
+/* One more of it; too many end the session. */
+void h2_session_count(struct h2_session *session, enum h2_flood flood);
 /* The peer sends more of it than it may. */
 void h2_session_flooded(struct h2_session *session, enum h2_flood flood);
 /* Bytes of a stream were received, and will be taken; or are of no use. */

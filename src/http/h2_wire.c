@@ -65,10 +65,10 @@ WEIR_SUSPENDS static void write_all(void *argument)
         destroy(wire);
         return;
     }
-    if (err) {
+    if (err)
         h2_wire_look(wire, LOOK_WELL); /* what had come before it broke counts */
-        h2_session_ended(&wire->session, err);
-    }
+    if (err || wire->session.failed)
+        h2_session_ended(&wire->session, err ? err : WEIR_E_NO_MEMORY);
     wire->writing = false;
     co_wake(wire->drained);
     if (h2_wire_is_over(wire))

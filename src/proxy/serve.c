@@ -122,6 +122,8 @@ WEIR_SUSPENDS static enum weir_err attempt(struct serving *serving, enum connect
     serving->attempts++;
     serving->connected = false;
     TRY(make_clients_own(serving));
+    if (serving->upgrades) /* HTTP/2 has no such thing */
+        want |= CONNECTOR_HTTP1;
     TRY(connector_get(&serving->service->pool, serving->peer, want, connect_deadline(serving),
                       &serving->session));
     serving->connected = true;
@@ -210,8 +212,6 @@ static enum connector_want want_first(const struct serving *serving)
 {
     struct retry_facts facts = retry_facts(serving, WEIR_OK);
     bool repeatable = retry_may_repeat(&facts) && !has_body(serving->exchange);
-    if (serving->upgrades && serving->peer->options.protocol == PEER_AUTO)
-        return CONNECTOR_HTTP1; /* HTTP/2 has no such thing */
     return repeatable ? CONNECTOR_ANY : CONNECTOR_SURE;
 }
 

@@ -38,7 +38,7 @@ static bool is_fresh(const struct ask *ask, const struct conn *conn)
 
 bool ask_may_have(const struct ask *ask, const struct conn *conn)
 {
-    if (ask->only_http1 && conn->h2)
+    if (conn->h2 && (ask->only_http1 || conn->streams >= conn_h2_limit(conn)))
         return false;
     return !ask->wants_fresh || is_fresh(ask, conn);
 }

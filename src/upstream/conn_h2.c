@@ -107,7 +107,7 @@ static void note_end(struct conn *conn)
         distrust(conn);
     if (session->goaway)
         conn_h2_retire(conn, CLOSE_GOAWAY);
-    else if (session->end)
+    else if (session->end || session->failed)
         conn_h2_retire(conn, reason_of(conn));
 }
 
@@ -126,12 +126,11 @@ void conn_h2_learn_end(const struct conn *conn)
 
 static bool awaits_answer(const struct conn *conn)
 {
-    return session_of(conn)->pings_answered < conn->h2->pings_sent;
+    return session_of(conn)->pings_answered < session_of(conn)->pings_sent;
 }
 
 static void send_ping(struct conn *conn)
 {
-    conn->h2->pings_sent++;
     loop_timer_arm(loop_of(conn), &conn->h2->ping, options_of(conn)->ping_timeout);
     h2_session_ping(session_of(conn));
 }
@@ -154,7 +153,7 @@ static void close_if_idle(struct conn *conn)
 static void on_ping_time(struct timer *timer)
 {
     struct conn *conn = container_of(timer, struct conn_h2, ping)->conn;
-    if (!awaits_answer(conn)) {
+    if (conn->h2->settled && !awaits_answer(conn)) {
         send_ping(conn);
         return;
     }
@@ -168,28 +167,48 @@ static void on_ping_time(struct timer *timer)
 static void note_answer(struct conn *conn)
 {
     struct conn_h2 *h2 = conn->h2;
-    if (h2->pings_sent == h2->pings_noted || awaits_answer(conn))
+    uint64_t answered = session_of(conn)->pings_answered;
+    if (answered == h2->pings_noted || awaits_answer(conn))
         return;
-    h2->pings_noted = h2->pings_sent;
-    stat_add(&conn_stats(conn)->pings[PING_ANSWERED], 1);
+    stat_add(&conn_stats(conn)->pings[PING_ANSWERED], answered - h2->pings_noted);
+    h2->pings_noted = answered;
+    h2->stale = false;
     arm_interval(conn);
     co_wake(h2->tester);
+    registry_note(conn);
+    registry_serve(conn);
 }
 
+bool conn_h2_is_silent(const struct conn *conn)
+{
+    struct weir_time now = loop_now(loop_of(conn));
+    return conn->streams > 0 &&
+           weir_time_between(session_of(conn)->fed, now).ns >= H2_STALE_AFTER.ns;
+}
+
+void conn_h2_suspect(struct conn *conn)
+{
+    if (conn->h2->retired || !conn->h2->settled)
+        return;
+    conn->h2->stale = true;
+    registry_note(conn);
+    if (!awaits_answer(conn))
+        send_ping(conn);
+}
+
+/* It may be hoped for already, by who waits for its SETTINGS. */
 bool conn_h2_test(struct conn *conn)
 {
     struct conn_h2 *h2 = conn->h2;
     enum weir_err err = WEIR_OK;
-    share_hope(conn, conn->key);
+    if (!h2->hoped_by)
+        share_hope(conn, conn->key);
     h2->tester = co_self();
     if (!awaits_answer(conn))
         send_ping(conn);
-    while (awaits_answer(conn) && !h2->retired && !err)
+    while (h2->stale && !h2->retired && !err)
         err = co_wait(WEIR_NEVER);
     h2->tester = NULL;
-    if (!err && !h2->retired)
-        h2->stale = false;
-    registry_note(conn);
     share_hope_ends(conn);
     return !h2->stale;
 }
@@ -201,24 +220,39 @@ static void settle(struct conn *conn)
     if (conn->h2->settled || !session_of(conn)->peer_is_set)
         return;
     conn->h2->settled = true;
+    conn->key->stream_limit = conn->h2->limit = conn_h2_limit(conn);
+    if (!awaits_answer(conn))
+        arm_interval(conn);
     registry_note(conn);
     share_hope_ends(conn);
+}
+
+/* It could not be given to who waits, and can be now. */
+static void offer_if_idle(struct conn *conn)
+{
+    if (conn->state != CONN_IDLE || conn->probes || list_is_empty(&conn->key->asks))
+        return;
+    pool_rouse(conn);
+    pool_offer(&conn);
 }
 
 static void on_changed(void *owner)
 {
     struct conn *conn = owner;
-    unsigned limit = conn_h2_limit(conn);
     note_end(conn);
     note_answer(conn);
     settle(conn);
+    unsigned limit = conn_h2_limit(conn);
     if (conn->h2->retired) {
         share_hope_ends(conn);
         co_wake(conn->h2->tester);
     } else if (conn->h2->settled && conn->h2->limit != limit) {
         conn->h2->limit = limit; /* the server has changed its mind */
+        conn->key->stream_limit = limit;
         registry_note(conn);
         registry_serve(conn);
+        offer_if_idle(conn);
+        return;
     }
     close_if_idle(conn);
 }
@@ -265,9 +299,13 @@ enum weir_err conn_h2_join(struct conn *conn, struct h2_wire **wire)
     list_init(&h2->room_link);
     timer_init(&h2->ping, on_ping_time);
     h2->settled = h2->wire->session.peer_is_set;
-    h2->pings_sent = h2->pings_noted = h2->wire->session.pings_answered;
+    h2->pings_noted = h2->wire->session.pings_answered;
     conn->h2 = h2;
-    arm_interval(conn);
+    /* Who does not say SETTINGS in the time of a PING does not speak HTTP/2. */
+    if (!h2->settled || awaits_answer(conn))
+        loop_timer_arm(loop_of(conn), &h2->ping, options_of(conn)->ping_timeout);
+    else
+        arm_interval(conn);
     return WEIR_OK;
 }
 
@@ -305,7 +343,8 @@ struct h2_wire *conn_h2_leave(struct conn *conn)
 void conn_h2_rouse(struct conn *conn)
 {
     struct weir_span rest = weir_time_between(conn->released, loop_now(loop_of(conn)));
-    conn->h2->stale = rest.ns >= H2_STALE_AFTER.ns;
+    conn->h2->stale = rest.ns >= H2_STALE_AFTER.ns || awaits_answer(conn);
+    conn->h2->roused = true;
 }
 
 void conn_h2_rest(struct conn *conn)

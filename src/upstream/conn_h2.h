@@ -7,7 +7,8 @@
  * streams it may have, and whether it is still there.
  *
  *   unsettled   the server has not told its SETTINGS: one stream, and others wait for more
- *   stale       rested for so long that a PING comes before the next stream
+ *   stale       silent for so long, at rest or with streams that wait, that a PING comes before the
+ *               next stream
  *   retired     no more streams: the server says so, or it broke; closed when the last has ended
  */
 
@@ -22,13 +23,15 @@ struct conn_h2 {
     struct h2_wire *wire;
     struct list room_link;     /* in key.shared (registry.h) */
     struct pool_key *hoped_by; /* whose asks wait for what becomes of it; held; NULL: none do */
+    bool is_test;              /* ... because it is asked for a sign of life */
     struct timer ping;         /* the next one, or the end of the time for its answer */
-    uint64_t pings_sent, pings_noted;
+    uint64_t pings_noted;       /* answers that were counted */
     unsigned promised; /* of its streams, those whose request is not counted yet */
     unsigned limit;           /* of streams, as it was last */
     struct co *tester;        /* who waits for the answer */
     enum close_reason reason; /* of its retirement */
     bool settled, stale, retired;
+    bool roused; /* from its rest, for the stream that was given out last */
     bool goaway_noted, flood_noted;
 };
 
@@ -46,6 +49,14 @@ bool conn_h2_has_room(const struct conn *conn);
 
 /* Nothing more is begun on it. The first reason counts. */
 void conn_h2_retire(struct conn *conn, enum close_reason reason);
+
+/*
+ * Something speaks for it being gone: it is asked for a sign of life, and has no room until then.
+ * Nothing if it is asked already.
+ */
+void conn_h2_suspect(struct conn *conn);
+/* Whether streams wait on it, and nothing has come for long. */
+bool conn_h2_is_silent(const struct conn *conn);
 
 /* It comes from its rest: may have become stale there. */
 void conn_h2_rouse(struct conn *conn);

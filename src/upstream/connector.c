@@ -78,7 +78,7 @@ static bool is_alive(const struct wish *wish, enum close_reason *ret_reason)
     struct conn *conn = wish->conn;
     if (!conn->rested && conn->requests == 0)
         return true;
-    if (conn->streams == 1 && !idle_may_rest(conn, ret_reason))
+    if ((!conn->h2 || conn->h2->roused) && !idle_may_rest(conn, ret_reason))
         return false;
     return idle_is_alive(conn, look_of(wish), PLACE_CHECKOUT, ret_reason);
 }
@@ -153,7 +153,7 @@ static void tell(struct wish *wish)
                                                          : SOURCE_NEW;
     conn->rest_taken = weir_span_ns(0);
     conn->key->reused_count += story->source != SOURCE_NEW;
-    if (story->source != SOURCE_NEW && conn->streams == 1) {
+    if (story->source != SOURCE_NEW && (!conn->h2 || conn->h2->roused)) {
         conn->rest_taken = weir_time_between(conn->released, now);
         story->connection_idle = conn->rest_taken;
         histogram_add(&conn_stats(conn)->idle_age, conn->rest_taken);
@@ -169,8 +169,10 @@ static void tell(struct wish *wish)
     conn->moved = false;
     story->connection_id = conn->id;
     story->connection_requests = ++conn->requests;
-    if (conn->h2)
+    if (conn->h2) {
         conn->h2->promised--;
+        conn->h2->roused = false;
+    }
     story->connection_age = weir_time_between(conn->born, now);
     stat_add(&conn_stats(conn)->requests[story->source], 1);
 }
@@ -206,13 +208,14 @@ enum weir_err connector_get(struct pool *pool, struct peer *peer, enum connector
         .pool = pool,
         .key = pool_key_of(pool, peer),
         .peer = peer,
-        .want = want,
+        .want = want & ~(unsigned)CONNECTOR_HTTP1,
         .began = loop_now(pool->loop),
         .deadline = deadline,
     };
     if (!wish.key)
         return WEIR_E_NO_MEMORY;
-    wish.only_http1 = want == CONNECTOR_HTTP1 || census_prefers_http1(wish.key->census, wish.began);
+    wish.only_http1 =
+        (want & CONNECTOR_HTTP1) || census_prefers_http1(wish.key->census, wish.began);
     pool_key_hold(wish.key);
     enum weir_err err = get(&wish, ret_session);
     pool_key_let_go(pool, wish.key);

@@ -11,7 +11,7 @@ enum connector_want {
     CONNECTOR_ANY,   /* an idle connection will do */
     CONNECTOR_SURE,  /* one that surely lives: the request cannot be sent twice */
     CONNECTOR_FRESH, /* a new one: for the second try after a reused one broke */
-    CONNECTOR_HTTP1, /* a new one that speaks HTTP/1, or an idle one that does */
+    CONNECTOR_HTTP1 = 4, /* with one of these: one that speaks HTTP/1, where there is a choice */
 };
 
 /*

@@ -150,6 +150,17 @@ void gate_closed(struct gate *gate)
     let_in_and_unlock(gate);
 }
 
+bool gate_waits_elsewhere(struct gate *gate, const struct pool *pool)
+{
+    if (!gate_has_waiting(gate))
+        return false;
+    pthread_mutex_lock(&gate->lock);
+    struct list *first = list_first(&gate->asks);
+    bool elsewhere = first && container_of(first, struct ask, gate_link)->pool != pool;
+    pthread_mutex_unlock(&gate->lock);
+    return elsewhere;
+}
+
 struct ask *gate_take_oldest(struct gate *gate)
 {
     pthread_mutex_lock(&gate->lock);

@@ -29,6 +29,7 @@
 
 struct ask;
 struct census;
+struct pool;
 
 struct gate {
     struct map_link link; /* in commons.gates */
@@ -69,6 +70,9 @@ static inline bool gate_has_waiting(const struct gate *gate)
 {
     return atomic_load(&gate->waiting) > 0;
 }
+
+/* Whether the oldest one waits at another worker than that of this part. */
+bool gate_waits_elsewhere(struct gate *gate, const struct pool *pool);
 
 /* Takes the oldest one off the queue, to give it a connection; NULL. It must be answered. */
 struct ask *gate_take_oldest(struct gate *gate);

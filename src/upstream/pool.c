@@ -163,16 +163,19 @@ struct conn *pool_add(struct pool *pool, struct pool_key *key, struct peer *peer
     conn->peer = peer_ref(peer);
     conn->stream = *stream;
     *stream = NULL;
-    list_push_back(&pool->conns, &conn->all_link);
     idle_init(conn);
+    if (protocol == HTTP_2 && begin_http2(conn, parcel) != WEIR_OK) {
+        peer_unref(peer);
+        slab_free(&pool->conn_slab, conn);
+        return NULL;
+    }
+    list_push_back(&pool->conns, &conn->all_link);
     if (parcel)
         go_on_with_life(conn, parcel);
     else
         begin_life(conn);
     enter_use(conn);
-    if (protocol == HTTP_2 && begin_http2(conn, parcel) != WEIR_OK)
-        pool_close(&conn, CLOSE_ERROR, true);
-    else if (conn->h2)
+    if (conn->h2)
         conn_h2_rouse(conn);
     return conn;
 }
@@ -206,8 +209,11 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset)
     *conn = NULL;
     if (!closing)
         return;
-    struct gate *gate = gate_of(closing->key);
+    struct pool *pool = closing->pool;
+    struct pool_key *key = closing->key;
+    struct gate *gate = gate_of(key);
     must(closing->magic == CONN_MAGIC);
+    pool_key_hold(key); /* who hopes for the connection lets go of it */
     if (closing->state == CONN_IDLE)
         idle_leave(closing);
     else
@@ -221,6 +227,7 @@ void pool_close(struct conn **conn, enum close_reason reason, bool reset)
         stream_close(&closing->stream, reset);
     gate_closed(gate);
     forget(closing);
+    pool_key_let_go(pool, key);
 }
 
 void pool_change_peer(struct conn *conn, struct peer *peer)

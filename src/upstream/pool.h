@@ -83,6 +83,8 @@ struct pool_key {
     struct list asks;         /* who waits for a connection, oldest first */
     unsigned ask_count;       /* of them */
     unsigned hopes;           /* connections on their way that may serve several (share.h) */
+    unsigned tests;           /* those of them that are not new, but asked for a sign of life */
+    unsigned stream_limit;    /* of the connection that was settled last; 0: none was, or it is 0 */
     bool picks_http1;         /* the server did, when it had the choice last */
     unsigned holds;           /* asks, dials and errands that refer to it */
     unsigned idle_count, in_use_count, dialling_count, waiting_count;

@@ -18,13 +18,26 @@ void registry_note(struct conn *conn)
         list_remove(&conn->h2->room_link);
 }
 
+/*
+ * Who has waited longest, where no more connections may be made, may be of another worker. Then no
+ * more is begun here, so that the connection comes to rest and can go there.
+ */
+static bool must_go_elsewhere(const struct pool_key *key, const struct pool *pool)
+{
+    return gate_waits_elsewhere(gate_of(key), pool);
+}
+
 struct conn *registry_take(struct pool_key *key, enum look look)
 {
     enum close_reason reason;
     for (struct list *link; (link = list_first(&key->shared));) {
         struct conn *conn = container_of(link, struct conn_h2, room_link)->conn;
         must(conn->magic == CONN_MAGIC && conn->key == key && conn->streams > 0);
-        if (look == LOOK_SURELY)
+        if (must_go_elsewhere(key, conn->pool))
+            return NULL;
+        if (conn_h2_is_silent(conn))
+            conn_h2_suspect(conn);
+        else if (look == LOOK_SURELY)
             (void)conn_h2_is_alive(conn, look, &reason);
         registry_note(conn); /* it may be too old by now */
         if (!list_is_empty(&conn->h2->room_link))
@@ -73,7 +86,8 @@ void registry_serve(struct conn *conn)
     if (!conn->h2)
         return;
     struct pool_key *hoping = conn->h2->hoped_by;
-    while (conn->streams > 0 && conn_h2_has_room(conn)) {
+    while (conn->streams > 0 && conn_h2_has_room(conn) &&
+           !must_go_elsewhere(conn->key, conn->pool)) {
         struct ask *ask = next_ask(&conn->key->asks, conn);
         if (!ask && hoping && hoping != conn->key)
             ask = next_ask(&hoping->asks, conn);

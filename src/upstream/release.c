@@ -117,7 +117,7 @@ enum keep pool_put_stream(struct conn **conn)
         registry_serve(released);
     else if (released->h2->retired)
         keep = put_retired(released);
-    else if (released->h2->stale)
+    else if (released->h2->stale && released->h2->roused)
         keep = put_untested(released);
     else
         keep = put(released, &facts);

@@ -44,8 +44,11 @@ static enum weir_err h2_send_head(struct session *session, const struct http_req
     struct weir_slice scheme = peer_of(self)->options.tls ? SLICE("https") : SLICE("http");
     self->method = request->method;
     TRY(h2_lines_of_request(request, scheme, &self->arena, &lines));
-    return h2_stream_request(&self->stream, &session->conn->h2->wire->session, &lines,
-                             ends_with_head(framing));
+    enum weir_err err = h2_stream_request(&self->stream, &session->conn->h2->wire->session, &lines,
+                                          ends_with_head(framing));
+    if (err == WEIR_E_STREAM_REFUSED) /* its numbers are used up, say */
+        conn_h2_retire(session->conn, CLOSE_NOT_REUSABLE);
+    return err;
 }
 
 static enum weir_err after_send(struct session_h2 *self, enum weir_err err)
@@ -70,12 +73,22 @@ WEIR_SUSPENDS static enum weir_err h2_send_piece(struct session *session,
 
 /* --- The response ---------------------------------------------------------------------------- */
 
+/* It may be the server's connection that is silent, and not only this stream. */
+static enum weir_err note_silence(struct session_h2 *self, enum weir_err err)
+{
+    if (err != WEIR_E_TIMEOUT)
+        return err;
+    if (conn_h2_is_silent(self->session.conn))
+        conn_h2_suspect(self->session.conn);
+    return WEIR_E_RESPONSE_TIMEOUT;
+}
+
 static enum weir_err head_error(struct session_h2 *self, enum weir_err err)
 {
     self->session.any_sent = self->stream.head_sent;
     if (err == WEIR_E_HTTP_1_1_REQUIRED && peer_of(self)->options.protocol == PEER_AUTO)
         census_prefer_http1(self->session.conn->key->census, loop_now(self->pool->loop));
-    return err == WEIR_E_TIMEOUT ? WEIR_E_RESPONSE_TIMEOUT : err;
+    return note_silence(self, err);
 }
 
 /* The caller's own, which may lie anywhere: of the fields only those that there are. */

@@ -18,17 +18,29 @@ static bool may_share(const struct ask *ask)
            (options->protocol == PEER_AUTO && options->tls && !ask->key->picks_http1);
 }
 
-/* There is a stream for everyone, if all comes as is hoped. */
-static bool is_enough(const struct pool_key *key, const struct peer *peer)
+/* What the server allows on a connection, as far as that is known. */
+static unsigned streams_of(const struct pool_key *key, const struct peer *peer)
 {
-    return key->ask_count <= (uint64_t)key->hopes * peer->options.h2.max_streams;
+    unsigned ours = peer->options.h2.max_streams;
+    return key->stream_limit > 0 && key->stream_limit < ours ? key->stream_limit : ours;
+}
+
+/*
+ * There is a stream for everyone, if all comes as is hoped. Who wants a fresh connection hopes for
+ * new ones alone.
+ */
+static bool is_enough(const struct ask *ask)
+{
+    const struct pool_key *key = ask->key;
+    uint64_t hopes = ask->wants_fresh ? key->hopes - key->tests : key->hopes;
+    return key->ask_count <= hopes * streams_of(key, ask->peer);
 }
 
 bool share_follow(struct ask *ask)
 {
     if (!may_share(ask))
         return false;
-    ask->follows = is_enough(ask->key, ask->peer);
+    ask->follows = is_enough(ask);
     return ask->follows;
 }
 
@@ -73,7 +85,7 @@ void share_lead_ends(struct ask *ask, enum weir_err err)
     if (err && key->hopes == 0)
         for (struct ask *follower; (follower = any_follower(key));)
             ask_fail_now(follower, err);
-    else if (!is_enough(key, ask->peer))
+    else if (!is_enough(ask))
         go_on(key);
 }
 
@@ -83,6 +95,8 @@ void share_hope(struct conn *conn, struct pool_key *key)
     conn->h2->hoped_by = key;
     pool_key_hold(key);
     key->hopes++;
+    key->tests += conn->h2->stale;
+    conn->h2->is_test = conn->h2->stale;
 }
 
 void share_hope_ends(struct conn *conn)
@@ -94,6 +108,7 @@ void share_hope_ends(struct conn *conn)
     conn->h2->hoped_by = NULL;
     must(key->hopes > 0);
     key->hopes--;
+    key->tests -= conn->h2->is_test;
     go_on(key);
     pool_key_let_go(conn->pool, key);
 }
