@@ -262,6 +262,7 @@ void downstream_drain(struct downstream *downstream)
 
 void downstream_cancel(struct downstream *downstream)
 {
+    scope_cancel(&downstream->work);
     list_each (link, &downstream->clients) {
         struct client *client = container_of(link, struct client, link);
         if (client->h2)

@@ -23,7 +23,7 @@ static struct h2_session *session_of(const struct client *client)
 static struct weir_time idle_end(const struct client *client)
 {
     const struct client_options *options = client->downstream->client;
-    if (client->h2->request_count > 0 || client->h2->parting)
+    if (client->h2->request_count > 0 || client->h2->coming || client->h2->parting)
         return WEIR_NEVER;
     return weir_time_after(client->h2->idle_since, client->requests > 0 ? options->keepalive_timeout
                                                                         : options->header_timeout);
@@ -220,7 +220,7 @@ void client_open_h2(struct client *client, struct iobuf **buf)
     };
     client->h2 = slab_alloc(&client->downstream->h2_slab);
     if (!client->h2) {
-        iobuf_give(&loop->bufs, buf);
+        iobuf_give_all(&loop->bufs, buf);
         client_part(client);
         return;
     }
@@ -241,7 +241,7 @@ void client_open_h2(struct client *client, struct iobuf **buf)
 void client_drain_h2(struct client *client)
 {
     struct h2_client *h2 = client->h2;
-    if (h2->ending)
+    if (h2->ending || h2->refuses)
         return;
     h2->ending = true;
     h2->announced = loop_now(loop_of(client));

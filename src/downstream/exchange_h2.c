@@ -58,13 +58,21 @@ WEIR_SUSPENDS static enum weir_err h2_recv_piece(struct exchange *exchange,
 
 /* --- The response ---------------------------------------------------------------------------- */
 
+static enum weir_err after_send(struct h2_request *request, enum weir_err err)
+{
+    request->exchange.done = !err && request->stream.sent;
+    if (err == WEIR_E_TIMEOUT)
+        return WEIR_E_CLIENT_WRITE_TIMEOUT;
+    return err && err != WEIR_E_CANCELED && err != WEIR_E_NO_MEMORY ? WEIR_E_CLIENT_GONE : err;
+}
+
 static enum weir_err send_interim(struct h2_request *request, const struct http_response *response)
 {
     struct h2_lines lines;
     if (response->status == 100)
         request->exchange.awaits_continue = false;
     TRY(h2_lines_of_response(response, false, &request->exchange.arena, &lines));
-    return h2_stream_interim(&request->stream, &lines);
+    return after_send(request, h2_stream_interim(&request->stream, &lines));
 }
 
 static size_t bytes_of(const struct h2_lines *lines)
@@ -112,14 +120,6 @@ static enum weir_err submit_head(struct h2_request *request)
         return WEIR_OK;
     stream->sent_bytes += bytes_of(&request->lines);
     return h2_stream_response(stream, &request->lines, request->ends);
-}
-
-static enum weir_err after_send(struct h2_request *request, enum weir_err err)
-{
-    request->exchange.done = !err && request->stream.sent;
-    if (err == WEIR_E_TIMEOUT)
-        return WEIR_E_CLIENT_WRITE_TIMEOUT;
-    return err && err != WEIR_E_CANCELED && err != WEIR_E_NO_MEMORY ? WEIR_E_CLIENT_GONE : err;
 }
 
 WEIR_SUSPENDS static enum weir_err flush(struct h2_request *request)

@@ -49,24 +49,28 @@ void client_note_silence(struct client *client)
         note(client, client->listening->tls ? GREETING_TIMEOUT : GREETING_BAD_PREFACE);
 }
 
-/* Receives behind what is there already. */
+/* Receives behind what is there already; what finds no room there is linked behind it. */
 WEIR_SUSPENDS static enum weir_err receive(struct client *client, struct weir_time deadline,
                                            struct iobuf **buf)
 {
     struct iobuf *came = NULL;
+    if (*buf && (*buf)->next)
+        return WEIR_E_LIMIT;
     TRY(stream_recv(client->stream, deadline, &came));
     if (!*buf) {
         *buf = came;
         return WEIR_OK;
     }
+    size_t room = IOBUF_BYTES - (*buf)->end;
     struct weir_slice bytes = iobuf_slice(came);
-    bool fits = bytes.len <= IOBUF_BYTES - (*buf)->end;
-    if (fits) {
-        memcpy((*buf)->bytes + (*buf)->end, bytes.at, bytes.len);
-        (*buf)->end += (uint32_t)bytes.len;
-    }
-    iobuf_give(bufs_of(client), &came);
-    return fits ? WEIR_OK : WEIR_E_LIMIT;
+    size_t len = bytes.len < room ? bytes.len : room;
+    memcpy((*buf)->bytes + (*buf)->end, bytes.at, len);
+    (*buf)->end += (uint32_t)len;
+    came->start += (uint32_t)len;
+    if (len == bytes.len)
+        iobuf_give(bufs_of(client), &came);
+    (*buf)->next = came;
+    return WEIR_OK;
 }
 
 static bool is_ip(const struct addr *addr)
@@ -127,6 +131,8 @@ WEIR_SUSPENDS static enum weir_err start_tls(struct client *client, struct weir_
 {
     struct downstream *downstream = client->downstream;
     char why[TLS_WHY_SIZE];
+    if ((*buf)->next) /* a preface came in parts, and more than a buffer behind it */
+        return WEIR_E_LIMIT;
     struct ssl_st *ssl = tls_server_ssl(client->listening->tls);
     if (ssl)
         tls_alpn_allow(ssl, alpn_of(client->listening));
@@ -232,7 +238,7 @@ enum client_next client_greet(struct client *client)
     enum weir_err err = greet(client, &buf);
     client->greeting = false;
     if (err) {
-        iobuf_give(bufs_of(client), &buf);
+        iobuf_give_all(bufs_of(client), &buf);
         return CLIENT_CLOSE;
     }
     if (is_http2(client, buf)) {

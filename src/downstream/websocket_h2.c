@@ -19,12 +19,20 @@ static struct weir_slice new_key(struct arena *arena)
     return slice_of((const char *)text, (size_t)len);
 }
 
+static void remove_named(struct fields *fields, struct weir_slice name)
+{
+    for (uint32_t i = 0; i < fields->count; i++)
+        if (slice_equal_nocase(fields->at[i].name, name))
+            fields_remove_at(fields, i);
+}
+
 enum weir_err websocket_h2_request(struct http_request *request, struct arena *arena)
 {
     struct fields *fields = &request->fields;
     struct weir_slice key = new_key(arena);
     if (key.len == 0)
         return WEIR_E_NO_MEMORY;
+    remove_named(fields, SLICE("Sec-WebSocket-Key"));
     return fields_add_known(fields, FIELD_UPGRADE, SLICE("websocket")) &&
                    fields_add_known(fields, FIELD_CONNECTION, SLICE("upgrade")) &&
                    fields_add(fields, SLICE("Sec-WebSocket-Key"), key)
@@ -37,8 +45,6 @@ enum weir_err websocket_h2_response(struct http_response *response)
     if (response->status != 101)
         return response->status / 100 == 2 ? WEIR_E_UPGRADE_FAILED : WEIR_OK;
     response->status = 200;
-    for (uint32_t i = 0; i < response->fields.count; i++)
-        if (slice_equal_nocase(response->fields.at[i].name, SLICE("Sec-WebSocket-Accept")))
-            fields_remove_at(&response->fields, i);
+    remove_named(&response->fields, SLICE("Sec-WebSocket-Accept"));
     return WEIR_OK;
 }

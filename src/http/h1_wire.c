@@ -38,6 +38,8 @@ void h1_wire_put(struct h1_wire *wire, struct iobuf **buf)
 {
     must(!wire->buf && !wire->next);
     wire->buf = *buf;
+    wire->next = wire->buf->next;
+    wire->buf->next = NULL;
     *buf = NULL;
 }
 

@@ -41,7 +41,10 @@ void h1_wire_init(struct h1_wire *wire, struct stream *stream, enum wire_side si
 /* Gives all buffers back. */
 void h1_wire_fini(struct h1_wire *wire);
 
-/* Starts with bytes that a look had found; the buffer is the wire's now. */
+/*
+ * Starts with bytes that were received already, in a buffer and one that may be linked behind it;
+ * they are the wire's now.
+ */
 void h1_wire_put(struct h1_wire *wire, struct iobuf **buf);
 
 /* Whether bytes lie here that nothing has used. */

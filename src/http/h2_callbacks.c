@@ -10,7 +10,7 @@
 #include <pthread.h>
 
 /* A server that sends interim responses without end is not listened to. */
-enum { RESPONSES_WAITING_MAX = 16, DATA_EARNS_UPDATES = 8 };
+enum { RESPONSES_WAITING_MAX = 16, FRAME_EARNS_UPDATES = 8 };
 
 static struct h2_stream *stream_of(const struct h2_session *session, int32_t id)
 {
@@ -165,7 +165,6 @@ static int on_bytes(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_
         nghttp2_session_consume(ng, id, len);
         return 0;
     }
-    h2_guard_earn(&session->guard, H2_FLOOD_EMPTY_FRAMES, 1);
     h2_session_hold(session, len);
     if (h2_stream_keep(stream, slice_of_bytes(bytes, len)) != WEIR_OK)
         return NGHTTP2_ERR_CALLBACK_FAILURE;
@@ -235,7 +234,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
     struct h2_session *session = owner;
     struct h2_stream *stream = stream_of(session, id);
     (void)ng;
-    if (stream && session->side == H2_SERVER && code != NGHTTP2_NO_ERROR && !stream->head_sent)
+    if (stream && session->side == H2_SERVER && !stream->head_sent)
         h2_session_count(session, H2_FLOOD_RAPID_RESET);
     if (!stream)
         return 0;
@@ -330,7 +329,8 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
         h2_session_gave_up(session);
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return 0;
-    h2_guard_earn(&session->guard, H2_FLOOD_WINDOW_UPDATE, DATA_EARNS_UPDATES);
+    h2_guard_earn(&session->guard, H2_FLOOD_WINDOW_UPDATE, FRAME_EARNS_UPDATES);
+    h2_guard_earn(&session->guard, H2_FLOOD_PING, 1); /* gRPC measures the line with them */
     struct h2_stream *stream = stream_of(session, frame->hd.stream_id);
     if (!stream)
         return 0;

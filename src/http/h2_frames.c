@@ -18,13 +18,20 @@ static uint32_t number(const uint8_t *at, unsigned count)
     return result;
 }
 
-/* A PRIORITY's head is taken with the stream that it depends on. */
+static bool is_padded(const struct h2_frames *frames)
+{
+    return frames->head[3] == NGHTTP2_DATA && (frames->head[4] & NGHTTP2_FLAG_PADDED) &&
+           number(frames->head, 3) > 0;
+}
+
+/* The stream that a PRIORITY depends on, and the length of padding, are taken with the head. */
 static unsigned wanted(const struct h2_frames *frames)
 {
-    bool is_priority = frames->head_len >= H2_FRAME_HEAD_BYTES &&
-                       frames->head[3] == NGHTTP2_PRIORITY &&
-                       number(frames->head, 3) == PRIORITY_BYTES;
-    return is_priority ? H2_FRAME_HEAD_BYTES + 4 : H2_FRAME_HEAD_BYTES;
+    if (frames->head_len < H2_FRAME_HEAD_BYTES)
+        return H2_FRAME_HEAD_BYTES;
+    if (frames->head[3] == NGHTTP2_PRIORITY && number(frames->head, 3) == PRIORITY_BYTES)
+        return H2_FRAME_HEAD_BYTES + 4;
+    return H2_FRAME_HEAD_BYTES + (is_padded(frames) ? 1 : 0);
 }
 
 static void skip(uint32_t *left, size_t len, size_t *at)
@@ -41,7 +48,8 @@ static void read(struct h2_frames *frames, struct h2_frame *frame)
     frame->type = frames->head[3];
     frame->flags = frames->head[4];
     frame->id = (int32_t)(number(frames->head + 5, 4) & INT32_MAX);
-    frame->depends_on = extra ? (int32_t)(number(frames->head + 9, 4) & INT32_MAX) : -1;
+    frame->padding = extra == 1 ? frames->head[9] + 1u : 0;
+    frame->depends_on = extra == 4 ? (int32_t)(number(frames->head + 9, 4) & INT32_MAX) : -1;
     frames->left = frame->length - extra;
     frames->head_len = 0;
     if (frame->type == NGHTTP2_HEADERS || frame->type == NGHTTP2_CONTINUATION) {

@@ -19,6 +19,7 @@ struct h2_frame {
     uint32_t length;
     int32_t id;
     int32_t depends_on; /* a PRIORITY's; -1 */
+    uint32_t padding;   /* of DATA, with its own length */
     size_t at;          /* where it begins in the bytes that were given; 0: there, or before */
 };
 

@@ -7,9 +7,10 @@
 #include <string.h>
 
 enum {
-    PADDING_MAX = 256,      /* with its length */
-    RESETS_MAX = 10000,     /* of streams that had their response; the others have a guard */
-    CONTINUATIONS_MAX = 16, /* of one head; what they carry is limited beside that */
+    PADDING_MAX = 256,             /* with its length */
+    TOO_MANY_CONTINUATIONS = -905, /* NGHTTP2_ERR_...: older headers do not name it */
+    RESETS_MAX = 10000,            /* of streams that had their response; the others have a guard */
+    CONTINUATIONS_MAX = 16,        /* of one head; what they carry is limited beside that */
     /* A head is received in so many bytes at most, packed as it may be. */
     HEAD_WIRE_BYTES = 2 * H2_HEAD_BYTES,
 };
@@ -19,14 +20,33 @@ static struct {
     nghttp2_option *server, *client;
 } options = {.once = PTHREAD_ONCE_INIT};
 
+/* Older versions have their own limits, or ours alone. */
+#ifdef WEIR_NGHTTP2_CONTINUATIONS
+static void limit_continuations(nghttp2_option *option)
+{
+    nghttp2_option_set_max_continuations(option, CONTINUATIONS_MAX);
+}
+#else
+#define limit_continuations(option) ((void)(option))
+#endif
+
+#ifdef WEIR_NGHTTP2_RESETS
+static void limit_resets(nghttp2_option *option)
+{
+    nghttp2_option_set_stream_reset_rate_limit(option, RESETS_MAX, RESETS_MAX / 10);
+}
+#else
+#define limit_resets(option) ((void)(option))
+#endif
+
 /* Windows are ours to update; who is flooded is ours to say, with nghttp2 behind us. */
 static nghttp2_option *new_options(void)
 {
     nghttp2_option *made = NULL;
     must(nghttp2_option_new(&made) == 0);
     nghttp2_option_set_no_auto_window_update(made, 1);
-    nghttp2_option_set_max_continuations(made, CONTINUATIONS_MAX);
-    nghttp2_option_set_stream_reset_rate_limit(made, RESETS_MAX, RESETS_MAX / 10);
+    limit_continuations(made);
+    limit_resets(made);
     return made;
 }
 
@@ -148,11 +168,8 @@ void h2_session_fini(struct h2_session *session, enum weir_err err)
     must(!session->feeding);
     for (struct list *link; (link = list_first(&session->streams));)
         h2_stream_cut_off(container_of(link, struct h2_stream, link), err);
-    struct iobuf *next;
-    for (struct iobuf *buf = h2_session_take_out(session); buf; buf = next) {
-        next = buf->next;
-        iobuf_give(&session->loop->bufs, &buf);
-    }
+    struct iobuf *out = h2_session_take_out(session);
+    iobuf_give_all(&session->loop->bufs, &out);
     nghttp2_session_del(session->ng);
     session->ng = NULL;
 }
@@ -197,7 +214,7 @@ void h2_session_count(struct h2_session *session, enum h2_flood flood)
 static void note_fatal(struct h2_session *session, ssize_t result)
 {
     switch (result) {
-    case NGHTTP2_ERR_TOO_MANY_CONTINUATIONS:
+    case TOO_MANY_CONTINUATIONS:
         h2_session_flooded(session, H2_FLOOD_CONTINUATION);
         break;
     case NGHTTP2_ERR_FLOODED: /* it reads none of the answers that it has us make */
@@ -206,6 +223,7 @@ static void note_fatal(struct h2_session *session, ssize_t result)
     case NGHTTP2_ERR_NOMEM:
     case NGHTTP2_ERR_CALLBACK_FAILURE:
         session->end = WEIR_E_NO_MEMORY;
+        session->failed = true;
         break;
     default:
         h2_session_terminate(session, NGHTTP2_PROTOCOL_ERROR);
@@ -215,12 +233,10 @@ static void note_fatal(struct h2_session *session, ssize_t result)
         session->end = peer_was_wrong(session);
 }
 
-/* Without a byte, or perhaps with padding alone; what carries something earns its place again. */
-static bool may_be_empty(const struct h2_frame *frame)
+/* Without a byte, or with padding alone. */
+static bool is_empty(const struct h2_frame *frame)
 {
-    bool ends = frame->flags & NGHTTP2_FLAG_END_STREAM;
-    bool is_padded = frame->flags & NGHTTP2_FLAG_PADDED;
-    return !ends && (frame->length == 0 || (is_padded && frame->length <= PADDING_MAX));
+    return !(frame->flags & NGHTTP2_FLAG_END_STREAM) && frame->length <= frame->padding;
 }
 
 static enum h2_flood flood_of(const struct h2_frame *frame)
@@ -228,7 +244,7 @@ static enum h2_flood flood_of(const struct h2_frame *frame)
     bool acks = frame->flags & NGHTTP2_FLAG_ACK;
     switch (frame->type) {
     case NGHTTP2_DATA:
-        return may_be_empty(frame) ? H2_FLOOD_EMPTY_FRAMES : H2_FLOOD_COUNT;
+        return is_empty(frame) ? H2_FLOOD_EMPTY_FRAMES : H2_FLOOD_COUNT;
     case NGHTTP2_HEADERS:
     case NGHTTP2_RST_STREAM: /* what it ends is counted */
     case NGHTTP2_GOAWAY:

@@ -77,9 +77,9 @@ struct h2_session {
     size_t grown_bytes, grown_max; /* beyond their first windows, over all streams */
     uint32_t window_first, window_max;
     uint64_t pings_sent, pings_answered; /* by us; by the peer */
-    struct weir_time fed; /* when something came last */
-    enum weir_err end;       /* why it is over: nothing more is received; WEIR_OK: it is not */
-    enum h2_flood flood;     /* if it is over for one; else H2_FLOOD_COUNT */
+    struct weir_time fed;                /* when something came last */
+    enum weir_err end;   /* why it is over: nothing more is received; WEIR_OK: it is not */
+    enum h2_flood flood; /* if it is over for one; else H2_FLOOD_COUNT */
     bool feeding, packing, failed;
     bool peer_is_set; /* its first SETTINGS have come */
     bool goaway;      /* the peer takes no more streams */

@@ -67,12 +67,8 @@ static void tell_output(struct h2_session *session)
 
 static void drop_body(struct h2_stream *stream)
 {
-    struct iobuf *next;
-    for (struct iobuf *buf = stream->body; buf; buf = next) {
-        next = buf->next;
-        iobuf_give(&loop_here()->bufs, &buf);
-    }
-    stream->body = stream->body_last = NULL;
+    iobuf_give_all(&loop_here()->bufs, &stream->body);
+    stream->body_last = NULL;
     stream->held_bytes = stream->lent_bytes = 0;
 }
 

@@ -42,10 +42,7 @@ WEIR_SUSPENDS static enum weir_err send_out(struct h2_wire *wire, struct iobuf *
         slices[count++] = iobuf_slice(buf);
     enum weir_err err = stream_send(wire->stream, slices, count,
                                     loop_deadline(wire->session.loop, wire->write_timeout), NULL);
-    for (struct iobuf *next; out; out = next) {
-        next = out->next;
-        iobuf_give(bufs_of(wire), &out);
-    }
+    iobuf_give_all(bufs_of(wire), &out);
     return err;
 }
 
@@ -111,11 +108,14 @@ enum weir_err h2_wire_drain(struct h2_wire *wire)
 
 /* --- Receiving ------------------------------------------------------------------------------- */
 
-static void feed(struct h2_wire *wire, struct iobuf **buf)
+/* False: there was nothing to be shown yet, such as a part of a record. */
+static bool feed(struct h2_wire *wire, struct iobuf **buf)
 {
-    if ((*buf)->start < (*buf)->end)
+    bool has_bytes = (*buf)->start < (*buf)->end;
+    if (has_bytes)
         h2_session_feed(&wire->session, iobuf_slice(*buf));
     iobuf_give(bufs_of(wire), buf);
+    return has_bytes;
 }
 
 /* What is there, but not without end. */
@@ -127,7 +127,8 @@ void h2_wire_look(struct h2_wire *wire, enum look look)
         case STREAM_QUIET:
             return;
         case STREAM_BYTES:
-            feed(wire, &buf);
+            if (!feed(wire, &buf))
+                return;
             break;
         case STREAM_ENDED:
             h2_session_ended(&wire->session, WEIR_E_EOF);
@@ -174,7 +175,7 @@ enum weir_err h2_wire_open(struct stream **stream, struct iobuf **buf,
     enum weir_err err = wire ? h2_session_init(&wire->session, &how) : WEIR_E_NO_MEMORY;
     if (err) {
         free(wire);
-        iobuf_give(&how.loop->bufs, buf);
+        iobuf_give_all(&how.loop->bufs, buf);
         stream_close(stream, true);
         return err;
     }
@@ -187,8 +188,10 @@ enum weir_err h2_wire_open(struct stream **stream, struct iobuf **buf,
     wire->changed = options->changed;
     timer_init(&wire->again, on_again);
     *ret_wire = wire;
-    if (*buf)
-        feed(wire, buf);
+    for (struct iobuf *next; *buf; *buf = next) {
+        next = (*buf)->next;
+        (void)feed(wire, buf);
+    }
     h2_wire_push(wire);
     stream_watch(wire->stream, on_bytes, wire);
     /* What came before the watch was set is not announced. */
@@ -204,12 +207,10 @@ static void send_last_words(struct h2_wire *wire)
         return;
     nghttp2_session_terminate_session(session->ng, NGHTTP2_NO_ERROR);
     h2_session_pack(session);
-    struct iobuf *next;
-    for (struct iobuf *buf = h2_session_take_out(session); buf; buf = next) {
-        next = buf->next;
+    struct iobuf *out = h2_session_take_out(session);
+    for (const struct iobuf *buf = out; buf; buf = buf->next)
         (void)stream_send_now(wire->stream, iobuf_slice(buf));
-        iobuf_give(bufs_of(wire), &buf);
-    }
+    iobuf_give_all(bufs_of(wire), &out);
 }
 
 void h2_wire_close(struct h2_wire **wire, enum weir_err err, bool reset)

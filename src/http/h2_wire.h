@@ -39,9 +39,9 @@ struct h2_wire_options {
 };
 
 /*
- * Takes the stream, which is nulled, and says hello. What had come on it already is in *buf (may be
- * NULL), and is taken too. The first `changed` may come at once. WEIR_E_NO_MEMORY closes the
- * stream.
+ * Takes the stream, which is nulled, and says hello. What had come on it already is in *buf and
+ * what is linked behind it (NULL: nothing), and is taken too. The first `changed` may come at once.
+ * WEIR_E_NO_MEMORY closes the stream.
  */
 enum weir_err h2_wire_open(struct stream **stream, struct iobuf **buf,
                            const struct h2_wire_options *options, struct h2_wire **ret_wire);

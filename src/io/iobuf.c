@@ -63,6 +63,15 @@ void iobuf_give(struct iobufs *bufs, struct iobuf **buf)
     bufs->free_count++;
 }
 
+void iobuf_give_all(struct iobufs *bufs, struct iobuf **first)
+{
+    while (*first) {
+        struct iobuf *next = (*first)->next;
+        iobuf_give(bufs, first);
+        *first = next;
+    }
+}
+
 void iobuf_leave(struct iobufs *bufs)
 {
     must(stat_read(&bufs->used_count) > 0);

@@ -39,6 +39,9 @@ struct iobuf *iobuf_take(struct iobufs *bufs);
 /* Gives *buf back and nulls it; NULL is fine. */
 void iobuf_give(struct iobufs *bufs, struct iobuf **buf);
 
+/* The same for one and all that are linked behind it. */
+void iobuf_give_all(struct iobufs *bufs, struct iobuf **first);
+
 /* One in use goes elsewhere, to another worker or the kernel; one from there comes into use here.
  */
 void iobuf_leave(struct iobufs *bufs);

@@ -38,9 +38,9 @@ def head_without_end(count, content=b""):
 
 # name -> (kind, what comes after POST)
 FLOODS = {
-    "resets": ("rapid_reset", resets(400)),
-    "provoked_resets": ("rapid_reset", provoked_resets(400)),
-    "malformed": ("rapid_reset", malformed(400)),
+    "resets": ("rapid_reset", resets(900)),
+    "provoked_resets": ("rapid_reset", provoked_resets(900)),
+    "malformed": ("rapid_reset", malformed(900)),
     "continuation": ("continuation",
                      head_without_end(500, frames.literal(b"x-flood", b"f" * 50))),
     "empty_continuation": ("continuation", head_without_end(2000)),

@@ -14,7 +14,7 @@
 enum {
     END_FRAMES = 512,
     END_PAYLOAD = 32,   /* of a frame's payload that is kept */
-    END_REQUESTS = 300, /* at most, of a server */
+    END_REQUESTS = 640, /* at most, of a server */
     END_FRAME_HEAD = 9,
     END_ARENA_BYTES = 512 * 1024,
     END_SENT_BYTES = 512 * 1024,
