@@ -14,6 +14,7 @@ import threading
 import pytest
 
 import authority as certificates
+import h2_upstream
 import servers
 import tls
 from client import Client
@@ -21,6 +22,8 @@ from connect_proxy import ConnectProxy
 from crowd import Crowd
 from h2_client import H2Client
 from h2_frames import Wire
+from h2_origin import H2Origin
+from h2_relay import Relay
 from nameserver import NameServer
 from origin import Origin
 from weir import Weir, one_upstream
@@ -66,14 +69,55 @@ def tls_origin(tls_origins):
 def origins():
     made = []
 
-    def make(*arguments, **options):
-        made.append(Origin(*arguments, **options))
+    def make(*arguments, kind=Origin, **options):
+        made.append(kind(*arguments, **options))
         return made[-1]
 
     yield make
     for origin in made:
         origin.close()
     assert [error for origin in made for error in origin.errors] == []
+
+
+@pytest.fixture
+def h2_origins(origins):
+    """As origins, over HTTP/2: h2_origins(settings={"MAX_CONCURRENT_STREAMS": 3})."""
+    return lambda *arguments, **options: origins(*arguments, kind=H2Origin, **options)
+
+
+@pytest.fixture
+def h2_origin(h2_origins):
+    return h2_origins()
+
+
+@pytest.fixture
+def h2_tls_origins(h2_origins, origin_certificate):
+    """As h2_origins, over TLS: h2_tls_origins(protocols=["h2"])."""
+    def make(protocols=("h2", "http/1.1"), **options):
+        context = tls.server_context(origin_certificate)
+        context.set_alpn_protocols(protocols)
+        return h2_origins(tls=context, **options)
+    return make
+
+
+@pytest.fixture
+def h2_proxy(weir, h2_origin):
+    """The usual weir before the one h2_origin, which it speaks HTTP/2 with."""
+    return weir(h2_upstream.over_h2(h2_origin.address))
+
+
+@pytest.fixture
+def relay():
+    """Start a relay before a server that can stop forwarding: relay(h2_origin)."""
+    made = []
+
+    def make(server):
+        made.append(Relay(server))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
 
 
 @pytest.fixture

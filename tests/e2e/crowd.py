@@ -31,9 +31,9 @@ class Crowd:
         self.proxy = proxy
         self.clients = []
 
-    def come(self, target="/hold"):
+    def come(self, target="/hold", method="GET", body=None):
         client = Client(self.proxy)
-        client.send(request(target=target))
+        client.send(request(method, target, body=body))
         self.clients.append(client)
         return client
 

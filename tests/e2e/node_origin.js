@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
-// node's own HTTP server with its defaults: node node_origin.js PORT DIRECTORY
+// node's own servers with their defaults: node node_origin.js PORT DIRECTORY http|http2 [KEY CERT]
 "use strict";
 const fs = require("fs");
 const http = require("http");
+const http2 = require("http2");
+const https = require("https");
 const path = require("path");
 const zlib = require("zlib");
 
-const [port, directory] = process.argv.slice(2);
+const [port, directory, protocol, key, cert] = process.argv.slice(2);
 
 function file(request, response) {
   const name = path.join(directory, path.basename(request.url));
@@ -29,8 +31,25 @@ function file(request, response) {
   return fs.createReadStream(name).pipe(response);
 }
 
-const server = http.createServer((request, response) => {
-  if (request.url === "/echo") return request.pipe(response);
+// What came comes back, and its trailers too.
+function echo(request, response) {
+  request.on("end", () => {
+    if (Object.keys(request.trailers).length) response.addTrailers(request.trailers);
+    response.end();
+  });
+  request.pipe(response, { end: false });
+}
+
+function serve(request, response) {
+  if (request.url === "/echo") return echo(request, response);
   return file(request, response);
-});
-server.listen(Number(port), "127.0.0.1");
+}
+
+function create() {
+  if (!key) return (protocol === "http2" ? http2 : http).createServer(serve);
+  const files = { key: fs.readFileSync(key), cert: fs.readFileSync(cert) };
+  if (protocol !== "http2") return https.createServer(files, serve);
+  return http2.createSecureServer({ ...files, allowHTTP1: true }, serve);
+}
+
+create().listen(Number(port), "127.0.0.1");

@@ -249,6 +249,8 @@ class Origin:
     is open again and TCP tries once more, a second after the first time.
     """
 
+    connection_class = Connection
+
     def __init__(self, address="127.0.0.1:0", send_buffer=None, receive_buffer=None, tls=None,
                  preface=False):
         self.tls = tls
@@ -288,7 +290,7 @@ class Origin:
             if sock.family == socket.AF_INET:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(60 * PATIENCE)
-            connection = Connection(self, len(self.connections) + 1, sock)
+            connection = self.connection_class(self, len(self.connections) + 1, sock)
             self.connections.append(connection)
             connection.thread.start()
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Real servers as origins, each with a configuration of our own on a free port: nginx, caddy, node,
-nghttpd (HTTP/2 alone).
+nghttpd.
 
 All of them serve the same: /hello.txt (with validators), /large.txt (chunked when gzip is asked
 for), /echo where they can. With `certificate`, nginx and caddy speak TLS, and tell of it in X-TLS:
-whether the session was resumed, the version, and the name that was asked for.
+whether the session was resumed, the version, and the name that was asked for. With `http2` they
+speak HTTP/2: by prior knowledge without `certificate`, else by ALPN. nghttpd knows nothing else.
 """
 
 import os
@@ -103,7 +104,7 @@ CADDY = """
     admin off
     auto_https off
     servers {{
-        protocols h1
+        protocols {protocols}
         timeouts {{
             idle {idle}
         }}
@@ -125,12 +126,13 @@ CADDY_TLS = """tls {cert} {key}
     header X-Remote {{http.request.remote}}"""
 
 
-def caddy(directory, idle="75s", certificate=None):
+def caddy(directory, idle="75s", certificate=None, http2=False):
     address = sockets.free_address()
     config = directory / "Caddyfile"
+    spoken = "h1" if not http2 else "h1 h2" if certificate else "h1 h2c"
     config.write_text(CADDY.format(
         port=address.rpartition(":")[2], root=document_root(directory), idle=idle,
-        scheme="https" if certificate else "http",
+        scheme="https" if certificate else "http", protocols=spoken,
         tls=CADDY_TLS.format(**certificate.files) if certificate else ""))
     command = [find("caddy"), "run", "--config", str(config), "--adapter", "caddyfile"]
     home = {"HOME": str(directory), "XDG_CONFIG_HOME": str(directory),
@@ -138,21 +140,24 @@ def caddy(directory, idle="75s", certificate=None):
     return Server(directory, command, address, home)
 
 
-def node(directory):
+def node(directory, certificate=None, http2=False):
     address = sockets.free_address()
     script = pathlib.Path(__file__).with_name("node_origin.js")
+    files = [certificate.key, certificate.cert] if certificate else []
     command = [find("node"), str(script), address.rpartition(":")[2],
-               str(document_root(directory))]
+               str(document_root(directory)), "http2" if http2 else "http", *files]
     return Server(directory, command, address)
 
 
-def nghttpd(directory, certificate=None, more=()):
-    """Without a certificate it speaks h2c. It sends a POST's body back, and a trailer field."""
+def nghttpd(directory, certificate=None, more=(), echo=True, http2=True):
+    """It sends a POST's body back, if it is to, and always a trailer field."""
+    assert http2, "it speaks nothing else"
     address = sockets.free_address()
     host, _, port = address.rpartition(":")
     over = [certificate.key, certificate.cert] if certificate else []
-    command = [find("nghttpd"), "-a", host, "-d", str(document_root(directory)), "--echo-upload",
-               "--trailer=x-sum: 42", *more, *([] if certificate else ["--no-tls"]), port, *over]
+    command = [find("nghttpd"), "-a", host, "-d", str(document_root(directory)),
+               "--trailer=x-sum: 42", *(["--echo-upload"] if echo else []), *more,
+               *([] if certificate else ["--no-tls"]), port, *over]
     return Server(directory, command, address)
 
 
