@@ -345,6 +345,7 @@ void conn_h2_rouse(struct conn *conn)
     struct weir_span rest = weir_time_between(conn->released, loop_now(loop_of(conn)));
     conn->h2->stale = rest.ns >= H2_STALE_AFTER.ns || awaits_answer(conn);
     conn->h2->roused = true;
+    session_of(conn)->fed = loop_now(loop_of(conn)); /* its silence begins with what is asked now */
 }
 
 void conn_h2_rest(struct conn *conn)
