@@ -92,6 +92,7 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
     else if (stream)
         begun = stream->head_is_final ? begin_trailers(stream) : begin_response(stream);
     bool serves = session->side == H2_SERVER;
+    session->head_of = begun ? stream_of(session, id) : NULL;
     if (!begun)
         nghttp2_submit_rst_stream(ng, NGHTTP2_FLAG_NONE, id,
                                   serves ? NGHTTP2_REFUSED_STREAM : NGHTTP2_INTERNAL_ERROR);
@@ -104,11 +105,11 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
                      size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
                      void *owner)
 {
-    (void)ng;
-    struct h2_stream *stream = stream_of(owner, frame->hd.stream_id);
-    if (stream && stream->head.fields)
-        h2_head_add(&stream->head, slice_of_bytes(name, name_len), slice_of_bytes(value, value_len),
-                    flags & NGHTTP2_NV_FLAG_NO_INDEX);
+    const struct h2_session *session = owner;
+    (void)ng, (void)frame;
+    if (session->head_of)
+        h2_head_add(&session->head_of->head, slice_of_bytes(name, name_len),
+                    slice_of_bytes(value, value_len), flags & NGHTTP2_NV_FLAG_NO_INDEX);
     return 0;
 }
 
@@ -139,9 +140,11 @@ static void end_trailers(struct h2_session *session, struct h2_stream *stream)
     co_wake(stream->receiver);
 }
 
-static void end_head(struct h2_session *session, struct h2_stream *stream)
+static void end_head(struct h2_session *session)
 {
-    if (!stream || !stream->head.fields)
+    struct h2_stream *stream = session->head_of;
+    session->head_of = NULL;
+    if (!stream)
         return;
     if (stream->in_trailers)
         end_trailers(session, stream);
@@ -200,7 +203,7 @@ static int on_frame(nghttp2_session *ng, const nghttp2_frame *frame, void *owner
     case NGHTTP2_HEADERS:
         if (stream && ends_stream(&frame->hd))
             note_end(stream);
-        end_head(session, stream);
+        end_head(session);
         break;
     case NGHTTP2_DATA:
         if (stream && ends_stream(&frame->hd))

@@ -57,33 +57,32 @@ static void make_options(void)
     options.client = new_options();
 }
 
-/* --- Memory, of the worker whose turn it is: a session may move ------------------------------- */
+/* --- Memory, of the worker that has the session: it may move ---------------------------------- */
 
-static void *mem_alloc(size_t bytes, void *unused)
+static struct spares *spares_of(void *session)
 {
-    (void)unused;
-    return spares_alloc(&loop_here()->spares, bytes);
+    return &((struct h2_session *)session)->loop->spares;
 }
 
-static void mem_free(void *block, void *unused)
+static void *mem_alloc(size_t bytes, void *session)
 {
-    (void)unused;
-    spares_free(&loop_here()->spares, block);
+    return spares_alloc(spares_of(session), bytes);
 }
 
-static void *mem_alloc_zeroed(size_t count, size_t bytes, void *unused)
+static void mem_free(void *block, void *session)
 {
-    (void)unused;
-    return spares_alloc_zeroed(&loop_here()->spares, count, bytes);
+    spares_free(spares_of(session), block);
 }
 
-static void *mem_resize(void *block, size_t bytes, void *unused)
+static void *mem_alloc_zeroed(size_t count, size_t bytes, void *session)
 {
-    (void)unused;
-    return spares_resize(&loop_here()->spares, block, bytes);
+    return spares_alloc_zeroed(spares_of(session), count, bytes);
 }
 
-static nghttp2_mem memory = {NULL, mem_alloc, mem_free, mem_alloc_zeroed, mem_resize};
+static void *mem_resize(void *block, size_t bytes, void *session)
+{
+    return spares_resize(spares_of(session), block, bytes);
+}
 
 static uint32_t least(uint32_t a, uint32_t b)
 {
@@ -125,6 +124,7 @@ static uint32_t first_window(const struct h2_session_options *how)
 enum weir_err h2_session_init(struct h2_session *session, const struct h2_session_options *how)
 {
     bool serves = how->side == H2_SERVER;
+    nghttp2_mem memory = {session, mem_alloc, mem_free, mem_alloc_zeroed, mem_resize};
     pthread_once(&options.once, make_options);
     *session = (struct h2_session){
         .loop = how->loop,

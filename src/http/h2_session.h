@@ -64,6 +64,7 @@ struct h2_session {
     void (*output)(struct h2_session *session);
     struct list streams; /* that somebody has */
     struct h2_guard guard;
+    struct h2_stream *head_of; /* whose head comes; NULL: nobody's who wants it */
     struct h2_frames frames;
     struct h2_past past; /* a server's */
     size_t head_bytes;   /* of the head that comes, in frames */

@@ -48,6 +48,8 @@ static void leave_session(struct h2_stream *stream)
 {
     struct h2_session *session = stream->session;
     stream->session = NULL;
+    if (session->head_of == stream)
+        session->head_of = NULL;
     list_remove(&stream->link);
     h2_session_let_go(session, stream->held_bytes);
     session->grown_bytes -= stream->window - stream->window_first;

@@ -274,6 +274,7 @@ void h2_wire_drop(struct h2_wire **wire)
     if (!dropped)
         return;
     must(!dropped->stream && list_is_empty(&dropped->session.streams));
+    dropped->session.loop = loop_here(); /* whose memory it becomes */
     nghttp2_session_del(dropped->session.ng);
     free(dropped);
 }
