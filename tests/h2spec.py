@@ -4,8 +4,8 @@ and over it, and as a client of h2specd's server.
 
     python3 tests/h2spec.py FOLDER [OPTION...]
 
-FOLDER has h2spec and h2specd, the options are h2spec's own (a section such as `http2/6.5`, or `--strict`). WEIR says
-which weir, as for the end-to-end tests. `./dev h2spec` gets h2spec first.
+FOLDER has h2spec and h2specd, the options are h2spec's own (a section such as `http2/6.5`, or
+`--strict`). WEIR says which weir, as for the end-to-end tests. `./dev h2spec` gets both first.
 
 A case that fails is a failure, unless it is listed in EXCEPTIONS with its reason.
 """

@@ -6,7 +6,8 @@ set -eu
 port=${1##*:}
 port=${port%/}
 front=$((port + 5000))
-"${WEIR:-build/weir}" --listen "127.0.0.1:$front" --to "h2c://127.0.0.1:$port" --threads 1 2>/dev/null >&2 &
+"${WEIR:-build/weir}" --listen "127.0.0.1:$front" --to "h2c://127.0.0.1:$port" --threads 1 \
+    >/dev/null 2>&1 &
 weir=$!
 curl --silent --max-time 1.5 --retry 20 --retry-connrefused --retry-delay 0 --output /dev/null \
     "http://127.0.0.1:$front/" || true
