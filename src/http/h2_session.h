@@ -127,7 +127,7 @@ void h2_session_ping(struct h2_session *session);
 /* nghttp2's callbacks, over a session as its user data; and where the bytes of bodies come from. */
 const nghttp2_session_callbacks *h2_callbacks(void);
 extern const nghttp2_data_provider h2_body;
-/* Whether a frame with `bytes` finds room to be written down. */
+/* How many bytes of a frame find room to be written down, behind its head. */
 size_t h2_session_room(const struct h2_session *session);
 /* Writes down; there must be room (checked). */
 void h2_session_write(struct h2_session *session, struct weir_slice bytes);

@@ -71,14 +71,19 @@ void registry_drop_stream(struct conn *conn)
     registry_note(conn);
 }
 
+/* The oldest one; but who dials has something to come, and others may hope for that as well. */
 static struct ask *next_ask(struct list *asks, const struct conn *conn)
 {
+    struct ask *dials = NULL;
     list_each (link, asks) {
         struct ask *ask = container_of(link, struct ask, key_link);
-        if (ask_may_have(ask, conn))
+        if (!ask_may_have(ask, conn))
+            continue;
+        if (list_is_empty(&ask->dials))
             return ask;
+        dials = dials ? dials : ask;
     }
-    return NULL;
+    return dials;
 }
 
 void registry_serve(struct conn *conn)
