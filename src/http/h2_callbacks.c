@@ -28,7 +28,7 @@ static bool ends_stream(const nghttp2_frame_hd *frame)
     return may && (frame->flags & NGHTTP2_FLAG_END_STREAM);
 }
 
-/* --- What is invalid ---------------------------------------------------------------------- */
+/* --- What is invalid ------------------------------------------------------------------------- */
 
 /* What is invalid is answered with a reset: no less work than a reset that the client sends. */
 static int on_invalid_frame(nghttp2_session *ng, const nghttp2_frame *frame, int error, void *owner)
@@ -49,9 +49,9 @@ static bool begin_response(struct h2_stream *stream)
     struct h2_response *response = arena_alloc(stream->arena, sizeof *response);
     if (!response)
         return false;
-    *(struct h2_response **)(stream->responses ? &stream->responses_last->next
-                                               : &stream->responses) = response;
-    stream->responses_last = response;
+    struct h2_response **behind =
+        stream->responses ? &stream->responses_last->next : &stream->responses;
+    *behind = stream->responses_last = response;
     response->next = NULL;
     response->err = WEIR_OK;
     h2_head_begin(&stream->head, &response->response.fields, stream->arena, H2_HEAD_BYTES);

@@ -112,7 +112,6 @@ WEIR_SUSPENDS static enum weir_err h2_recv_head(struct session *session,
     copy_head(ret_response, response);
     if (response->status == 101) /* there is no such thing here (RFC 9113 section 8.6) */
         return WEIR_E_RESPONSE_MALFORMED;
-    self->head_received = !http_status_is_interim(response->status);
     bool ended = stream->received && stream->held_bytes == 0 && !stream->in_trailers;
     return h2_framing_of_response(ret_response, self->method, ended, ret_framing);
 }

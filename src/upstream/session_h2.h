@@ -13,8 +13,7 @@ struct session_h2 {
     struct arena arena; /* of heads that are received */
     struct h2_stream stream;
     enum http_method method;
-    bool head_received; /* a final one */
-    enum keep kept;     /* what became of the connection when its stream was given back */
+    enum keep kept; /* what became of the connection when its stream was given back */
 };
 
 /* Takes over the stream of a connection that is the caller's. WEIR_E_NO_MEMORY gives it back. */
