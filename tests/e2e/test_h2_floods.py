@@ -123,6 +123,25 @@ def test_work_earns_window_updates(origin, proxy, connect_h2):
     alive(client)
 
 
+def test_work_earns_pings(ready):
+    """gRPC measures the line with one for each response that it gets."""
+    for number in range(300):
+        stream = 3 + 2 * number
+        ready.send(frames.headers(stream), frames.ping(b"%08d" % number))
+        ready.wait_for(frames.DATA, stream)
+    ready.barrier()
+    assert ready.goaways == [] and len(ready.pongs) >= 300
+
+
+def test_padding_is_no_emptiness(ready, origin):
+    """Many small frames, each with padding, in one piece."""
+    padded = frames.frame(frames.DATA, frames.PADDED, 3, bytes([8]) + b"x" * 40 + bytes(8))
+    post = frames.headers(3, frames.request_fields(method="POST"), end_stream=False)
+    ready.send(post, padded * 400, frames.body(3, end=True))
+    ready.wait_for(frames.DATA, 3)
+    assert ready.goaways == [] and origin.exchanges[-1].content == b"x" * 16000
+
+
 def test_empty_frames_among_others_are_borne(origin, client_of):
     stream = client_of.start("POST", end=False)
     for _ in range(60):

@@ -266,3 +266,15 @@ def test_protocols_that_are_none_are_a_mistake(tmp_path, protocols, word):
     done = program_of.run("-t", "-c", "weir.yaml", directory=tmp_path)
     assert done.returncode == 2
     assert re.search(rf"weir.yaml:\d+:\d+: error: .*{word}", done.stderr), done.stderr
+
+
+def test_a_request_that_begins_like_the_preface_loses_nothing(origin, proxy, connect):
+    """Its first byte comes alone, and more than a buffer holds comes behind it."""
+    body = bytes(range(256)) * 400
+    whole = (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)) + body
+    client = connect(proxy)
+    client.send(whole[:1])
+    assert connect(proxy).get().status == 200  # in the meantime the byte was received
+    client.send(whole[1:])
+    assert client.receive().status == 200
+    assert origin.exchanges[-1].content == body

@@ -11,6 +11,8 @@ import time
 import pytest
 
 import h2_frames
+import sockets
+from client import request
 from h2_upstream import (Holding, accepted, check_quiet, connections, floods, last_error, opened,
                          over_h2, pings, retries)
 from waiting import PATIENCE, wait_equal, wait_until
@@ -24,6 +26,24 @@ def pass_time(seconds):
     """Nothing happens meanwhile; what must not happen is looked at afterwards."""
     began = time.monotonic()
     wait_until(lambda: time.monotonic() - began >= seconds, seconds + 1)
+
+
+# --- SETTINGS ---
+
+
+def test_a_server_that_never_says_settings_is_given_up(weir, connect):
+    """It accepts, and that is all: one after the other, and several at once."""
+    listener, address = sockets.listen()
+    with listener:
+        proxy = weir(over_h2(address, h2={"ping_timeout": "300ms"},
+                             upstream={"retry": {"attempts": 0}}))
+        assert connect(proxy).get().status in (502, 504)
+        crowd = [connect(proxy) for _ in range(5)]
+        for client in crowd:
+            client.send(request())
+        assert {client.receive().status for client in crowd} <= {502, 504}
+        wait_equal(lambda: set(proxy.closed()), {"ping_timeout"})
+        proxy.wait_idle(0)
 
 
 # --- PING before reuse ---
