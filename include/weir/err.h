@@ -7,6 +7,8 @@
  * WEIR_OK is 0. What each error means for a client and for a retry is a row of err.def.
  */
 
+#include <weir/api.h>
+
 #include <stdbool.h>
 
 #if defined(__cplusplus) && __cplusplus >= 201703L
@@ -38,19 +40,19 @@ extern "C" {
 #endif
 
 /* The stable name of an error: what logs, metrics and the access log show. Never NULL. */
-const char *weir_err_name(enum weir_err err);
+WEIR_API const char *weir_err_name(enum weir_err err);
 
 /* One sentence for a person. Never NULL. */
-const char *weir_err_text(enum weir_err err);
+WEIR_API const char *weir_err_text(enum weir_err err);
 
 /* The status that a proxy answers when this error ends an exchange; 0: nobody is left to answer. */
-int weir_err_status(enum weir_err err);
+WEIR_API int weir_err_status(enum weir_err err);
 
 /* Whether a request that met this error may be tried again. */
-enum weir_retry weir_err_retry(enum weir_err err);
+WEIR_API enum weir_retry weir_err_retry(enum weir_err err);
 
 /* The error type for Proxy-Status (RFC 9209 section 2.3); "" if none applies. Never NULL. */
-const char *weir_err_proxy_error(enum weir_err err);
+WEIR_API const char *weir_err_proxy_error(enum weir_err err);
 
 #ifdef __cplusplus
 }

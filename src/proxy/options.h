@@ -12,6 +12,7 @@
 #include "io/addr.h"
 #include "io/resolve.h"
 #include "upstream/peer.h"
+#include <weir/proxy.h>
 #include <weir/time.h>
 
 #include <stdbool.h>
@@ -102,6 +103,10 @@ struct service_options {
     unsigned route_count;
     const struct upstream_options *upstreams;
     unsigned upstream_count;
+    weir_handler_fn *handler;         /* answers everything; NULL: it is a proxy */
+    const struct weir_proxy_ops *ops; /* of a program; NULL: the routes are all there is */
+    void *owner;                      /* of both */
+    struct weir_service *door;        /* as the program sees the service; NULL: it does not */
 };
 
 void upstream_options_init(struct upstream_options *options);

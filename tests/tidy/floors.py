@@ -12,7 +12,8 @@ import sys
 
 import tidy
 
-FLOORS = ["base", "co", "io", "stream", "http", "upstream", "downstream", "proxy", "config", "app"]
+FLOORS = ["base", "co", "io", "stream", "http", "upstream", "downstream", "client", "proxy",
+          "server", "config", "app"]
 LEVEL = {floor: level for level, floor in enumerate(FLOORS)}
 LEVEL["downstream"] = LEVEL["upstream"]  # side by side; see sees()
 

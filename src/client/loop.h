@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT */
+#ifndef CLIENT_LOOP_H
+#define CLIENT_LOOP_H
+
+/* A loop with what everything above it needs, as a program sees it (weir/loop.h). */
+
+#include "co/scope.h"
+#include "io/loop.h"
+#include "stream/streams.h"
+#include "upstream/pool.h"
+#include <weir/loop.h>
+
+struct loop_fd;
+
+struct weir_loop {
+    struct loop loop;
+    struct streams streams;
+    struct pool_family family;
+    struct scope spawned; /* the coroutines of weir_spawn() */
+    struct loop_fd *fd;   /* of weir_loop_fd(); NULL: nobody asked */
+};
+
+/* In memory of the caller's, for a worker. Errors as loop_init(). */
+enum weir_err client_loop_init(struct weir_loop *loop, const struct loop_options *options);
+/* Everything must be gone (checked). */
+void client_loop_fini(struct weir_loop *loop);
+
+#endif
