@@ -8,7 +8,7 @@
  * until it is changed.
  *
  * How long a body is and whether a connection stays are weir's to say: Content-Length,
- * Transfer-Encoding, Connection, Keep-Alive, Upgrade and Host cannot be set as fields.
+ * Transfer-Encoding, Connection, Keep-Alive, Upgrade, TE and Host cannot be set as fields.
  */
 
 #include <weir/api.h>
@@ -35,7 +35,8 @@ struct weir_piece {
 
 /*
  * A request of one's own, the caller's until weir_request_free(). On a loop's thread. `path` is
- * path and query. WEIR_E_FIELD when one of them is not what HTTP allows, WEIR_E_NO_MEMORY.
+ * path and query, or "*" of OPTIONS; CONNECT is no method here. WEIR_E_FIELD when one of them is
+ * not what HTTP allows, WEIR_E_NO_MEMORY.
  */
 WEIR_API enum weir_err weir_request_new(const char *method, const char *authority, const char *path,
                                         struct weir_request **ret_request);
@@ -69,7 +70,7 @@ WEIR_API enum weir_err weir_fields_set(struct weir_fields *fields, const char *n
                                        struct weir_slice value);
 WEIR_API enum weir_err weir_fields_add(struct weir_fields *fields, const char *name,
                                        struct weir_slice value);
-/* Takes all of that name out. */
+/* Takes all of that name out; what is weir's to set stays. */
 WEIR_API void weir_fields_remove(struct weir_fields *fields, const char *name);
 /* Walks: *cursor is 0 at first. False at the end. */
 WEIR_API bool weir_fields_next(const struct weir_fields *fields, unsigned *cursor,

@@ -63,6 +63,14 @@ void arena_fini(struct arena *arena)
     arena->at = arena->end = NULL;
 }
 
+void arena_move(struct arena *to, struct arena *from)
+{
+    *to = *from;
+    list_init(&to->blocks);
+    list_splice(&to->blocks, &from->blocks);
+    from->at = from->end = NULL;
+}
+
 static struct block *block_get(struct arena_cache *cache, size_t bytes)
 {
     struct list *link = bytes == ARENA_BLOCK_BYTES ? list_pop_front(&cache->free) : NULL;

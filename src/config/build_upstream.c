@@ -5,8 +5,6 @@
 #include "config/address.h"
 #include "config/build_tls.h"
 
-#include <string.h>
-
 static void build_server(struct building *building, const struct yaml_node *node,
                          struct server_options *ret_server)
 {
@@ -118,19 +116,6 @@ static void check_sources(struct building *building, const struct yaml_node *sou
     }
 }
 
-/* RFC 9110 sections 5.6.2 and 5.5: what may be sent as a field. */
-static bool is_field(struct weir_slice name, struct weir_slice value)
-{
-    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz";
-    for (size_t i = 0; i < name.len; i++)
-        if (!name.at[i] || !strchr(token, slice_lower(name.at[i])))
-            return false;
-    for (size_t i = 0; i < value.len; i++)
-        if ((unsigned char)value.at[i] < ' ' || value.at[i] == 0x7f)
-            return false;
-    return name.len > 0;
-}
-
 /* What the CONNECT says for itself. */
 static bool is_own_field(struct weir_slice name)
 {
@@ -145,7 +130,7 @@ static void read_proxy_field(struct building *building, const struct yaml_entry 
     struct report *report = building->report;
     if (entry->value->type != YAML_SCALAR)
         report_error(report, entry->value->position, "a field has a text as its value");
-    else if (!is_field(entry->key->text, entry->value->text))
+    else if (!field_is_name(entry->key->text) || !field_is_value(entry->value->text))
         report_error(report, entry->key->position, "not a field of HTTP");
     else if (is_own_field(entry->key->text))
         report_error(report, entry->key->position, "this field is not yours to set");

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/check.h"
 #include "http/field.h"
+#include "http/scan.h"
 
 _Static_assert(FIELD_COUNT <= 64, "struct fields keeps a bit for each id");
 
@@ -46,6 +47,18 @@ struct weir_slice field_name(enum field_id id)
 {
     must(id > FIELD_OTHER && id < FIELD_COUNT);
     return names[id];
+}
+
+bool field_is_name(struct weir_slice name)
+{
+    const char *end = name.at + name.len;
+    return name.len > 0 && scan_name(name.at, end) == end;
+}
+
+bool field_is_value(struct weir_slice value)
+{
+    const char *end = value.at + value.len;
+    return value.len == 0 || scan_value(value.at, end) == end;
 }
 
 void fields_init(struct fields *fields)

@@ -43,6 +43,10 @@ enum field_id field_id_of(struct weir_slice name);
 /* The lower-case name of a known id. */
 struct weir_slice field_name(enum field_id id);
 
+/* What may be sent as a field (RFC 9110 sections 5.1 and 5.5): a token; no control but HTAB. */
+bool field_is_name(struct weir_slice name);
+bool field_is_value(struct weir_slice value);
+
 void fields_init(struct fields *fields);
 
 /* Adds at the end; false when the list is full. `name` and `value` must outlive the list. */

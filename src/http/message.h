@@ -32,6 +32,13 @@ void message_of_request(struct weir_request *ret_view, struct http_request *requ
 void message_of_response(struct weir_response *ret_view, struct http_response *response,
                          struct arena *arena);
 
+/*
+ * As weir_request_new(), but a copy of one that is there; NULL: GET / of nobody yet. The caller's
+ * until weir_request_free(). WEIR_E_NO_MEMORY.
+ */
+enum weir_err message_own_request(const struct http_request *from,
+                                  struct weir_request **ret_request);
+
 /* A head with no fields yet, as if it had come in HTTP/1.1. NULL: the arena is full. */
 struct http_response *message_new_response(struct arena *arena, unsigned status);
 /* A copy of everything, in the arena; NULL when it is full. */
