@@ -4,20 +4,20 @@
 
 /* A loop with what everything above it needs, as a program sees it (weir/loop.h). */
 
+#include "base/slab.h"
 #include "co/scope.h"
-#include "io/loop.h"
+#include "io/loop_fd.h"
 #include "stream/streams.h"
 #include "upstream/pool.h"
 #include <weir/loop.h>
-
-struct loop_fd;
 
 struct weir_loop {
     struct loop loop;
     struct streams streams;
     struct pool_family family;
     struct scope spawned; /* the coroutines of weir_spawn() */
-    struct loop_fd *fd;   /* of weir_loop_fd(); NULL: nobody asked */
+    struct slab scopes;   /* of weir_scope_open() */
+    struct loop_fd fd;    /* of weir_loop_fd() */
 };
 
 /* In memory of the caller's, for a worker. Errors as loop_init(). */

@@ -4,6 +4,7 @@
 #include "base/slice.h"
 #include "config/address.h"
 #include "config/build_tls.h"
+#include "http/field.h"
 
 static void build_server(struct building *building, const struct yaml_node *node,
                          struct server_options *ret_server)

@@ -108,6 +108,13 @@ struct backend_ops {
     /* Waits until something happens, `until` at the latest; then has the loop read the clock, and
      * delivers what came. */
     void (*poll)(struct backend *backend, struct weir_time until);
+    /*
+     * For who waits himself: submits what was prepared, and gives the descriptor that is readable
+     * when a poll has something to deliver. *until comes forward if a poll is wanted before.
+     * WEIR_E_NO_DESCRIPTORS, _NO_MEMORY, the first time.
+     */
+    enum weir_err (*descriptor)(struct backend *backend, struct weir_time *until,
+                                int *ret_descriptor);
     /* Makes a poll that waits, or the next one, return. From any thread. */
     void (*interrupt)(struct backend *backend);
 

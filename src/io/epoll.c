@@ -171,6 +171,14 @@ static void epoll_poll(struct backend *backend, struct weir_time until)
     backend->event_count = 0;
 }
 
+static enum weir_err epoll_descriptor(struct backend *backend, struct weir_time *until,
+                                      int *ret_descriptor)
+{
+    (void)until;
+    *ret_descriptor = backend->epoll;
+    return WEIR_OK;
+}
+
 static enum weir_err add(struct backend *backend, struct sock *sock, uint32_t events)
 {
     struct epoll_event event = {.events = events, .data.ptr = sock};
@@ -351,6 +359,7 @@ const struct backend_ops epoll_ops = {
     .close = epoll_close,
     .now = kernel_op_now,
     .poll = epoll_poll,
+    .descriptor = epoll_descriptor,
     .interrupt = epoll_interrupt,
     .listen = kernel_op_listen,
     .bound = kernel_op_bound,

@@ -5,7 +5,7 @@
 
 #include <stdatomic.h>
 
-enum { CO_LIMIT_DEFAULT = 100000 };
+enum { CO_LIMIT_DEFAULT = 100000, STEP_TURNS = 16 };
 
 enum weir_err loop_init(struct loop *loop, const struct loop_options *options)
 {
@@ -41,17 +41,42 @@ static void note_turn(struct loop *loop)
     loop->turn++;
 }
 
-void loop_turn(struct loop *loop, struct weir_time until)
+void loop_run_ready(struct loop *loop)
 {
     sched_run(&loop->sched);
     note_turn(loop);
-    if (!sched_is_idle(&loop->sched) || !mailbox_is_empty(&loop->mailbox))
-        until = loop_now(loop);
-    else
-        until = weir_time_min(until, timers_next(&loop->sched.timers));
+}
+
+/* Something can be done at once: nobody is to be waited for. */
+static bool has_work(struct loop *loop)
+{
+    return !sched_is_idle(&loop->sched) || !mailbox_is_empty(&loop->mailbox);
+}
+
+void loop_wait(struct loop *loop, struct weir_time until)
+{
+    until =
+        has_work(loop) ? loop_now(loop) : weir_time_min(until, timers_next(&loop->sched.timers));
     loop->ops->poll(loop->backend, until);
     mailbox_deliver(&loop->mailbox);
     timers_expire(&loop->sched.timers, loop->sched.now);
+}
+
+void loop_turn(struct loop *loop, struct weir_time until)
+{
+    loop_run_ready(loop);
+    loop_wait(loop, until);
+}
+
+bool loop_step(struct loop *loop)
+{
+    loop_read_clock(loop); /* the program may have waited for long */
+    for (unsigned i = 0; i < STEP_TURNS; i++) {
+        loop_turn(loop, loop_now(loop));
+        if (!has_work(loop))
+            return false;
+    }
+    return true;
 }
 
 void loop_run(struct loop *loop)

@@ -45,9 +45,16 @@ void loop_fini(struct loop *loop);
 
 /* Turns until loop_stop(); then what is ready is run once more. */
 void loop_run(struct loop *loop);
-/* One turn that waits `until` at the latest; for tests and for programs with a loop of their own.
- */
+/* One turn that waits `until` at the latest. */
 void loop_turn(struct loop *loop, struct weir_time until);
+/* Its two halves: runs what is ready; waits, and delivers. */
+void loop_run_ready(struct loop *loop);
+void loop_wait(struct loop *loop, struct weir_time until);
+/*
+ * For a program that waits with a loop of its own: turns without waiting, as long as there is
+ * something to do but not for ever. True: there is more.
+ */
+bool loop_step(struct loop *loop);
 /* Makes loop_run() return. From any thread. */
 void loop_stop(struct loop *loop);
 

@@ -32,8 +32,6 @@ enum {
     JOIN_BYTES = 2048 /* so little is joined to what waits, rather than keep a buffer of its own */
 };
 
-/* How long a turn may last while something waits for room in a queue, or for memory. */
-#define STARVED_WAIT weir_span_ms(10)
 /* --- Receiving ------------------------------------------------------------------------------- */
 
 static void arm(struct uring_end *end)
@@ -531,6 +529,7 @@ static enum weir_err uring_open(struct loop *loop, const struct io_sizes *sizes,
     if (!backend)
         return WEIR_E_NO_MEMORY;
     backend->loop = loop;
+    backend->signal = -1;
     list_init(&backend->starved);
     slab_init(&backend->ends, "io_uring end", sizeof(struct uring_end));
     enum weir_err err = open_ring(backend, sizes);
@@ -563,6 +562,8 @@ static void uring_close(struct backend **backend)
     drain(closing);
     close_ring(closing);
     close(closing->interrupt);
+    if (closing->signal >= 0)
+        close(closing->signal);
     slab_fini(&closing->ends);
     free(closing);
     *backend = NULL;
@@ -574,6 +575,7 @@ const struct backend_ops uring_ops = {
     .close = uring_close,
     .now = kernel_op_now,
     .poll = uring_poll,
+    .descriptor = uring_descriptor,
     .interrupt = uring_interrupt,
     .listen = kernel_op_listen,
     .bound = kernel_op_bound,

@@ -2,9 +2,12 @@
 #include "io/uring_end.h"
 
 #include "base/check.h"
+#include "io/kernel.h"
 #include "io/poller.h"
 
+#include <errno.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 /* The kind of operation lies in the low bits of an end's address. */
@@ -180,6 +183,42 @@ void uring_issue_starved(struct backend *backend)
         if (!end->sock && uring_end_is_free(end))
             uring_end_free(end);
     }
+}
+
+static enum weir_err want_signals(struct backend *backend)
+{
+    int signal = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (signal < 0)
+        return kernel_err(errno);
+    int result = io_uring_register_eventfd(&backend->ring, signal);
+    if (result != 0) {
+        close(signal);
+        return kernel_err(-result);
+    }
+    backend->signal = signal;
+    return WEIR_OK;
+}
+
+/*
+ * With deferred task run who polls the ring itself is not woken by what comes for it, but an
+ * eventfd is signaled. What the last poll has delivered has signaled it as well.
+ */
+enum weir_err uring_descriptor(struct backend *backend, struct weir_time *until,
+                               int *ret_descriptor)
+{
+    struct io_uring *ring = &backend->ring;
+    uint64_t signals;
+    if (backend->signal < 0)
+        TRY(want_signals(backend));
+    if (!list_is_empty(&backend->starved))
+        *until = weir_time_min(*until, loop_deadline(backend->loop, STARVED_WAIT));
+    (void)io_uring_submit(ring); /* what finds no room is submitted by the next poll */
+    ssize_t count = read(backend->signal, &signals, sizeof signals);
+    (void)count; /* EAGAIN: there were none */
+    if (io_uring_cq_ready(ring) > 0 || IO_URING_READ_ONCE(*ring->sq.kflags) != 0)
+        *until = loop_now(backend->loop);
+    *ret_descriptor = backend->signal;
+    return WEIR_OK;
 }
 
 void uring_start(struct uring_end *end, enum uring_op op)

@@ -35,6 +35,7 @@ struct backend {
     struct list starved;            /* ends whose bits wait for the next turn: for room, mostly */
     struct uring_end *wake, *delivering;
     int interrupt; /* eventfd */
+    int signal;    /* another, of uring_descriptor(); -1: nobody asked */
     uint64_t interrupts;
     bool closing;
 };
@@ -101,5 +102,11 @@ void uring_end_free(struct uring_end *end);
 
 /* Tries again what found no room, and what was left to this turn. */
 void uring_issue_starved(struct backend *backend);
+/* How long a turn may last while something waits for room in a queue, or for memory. */
+#define STARVED_WAIT weir_span_ms(10)
+
+/* One of backend_ops. */
+enum weir_err uring_descriptor(struct backend *backend, struct weir_time *until,
+                               int *ret_descriptor);
 
 #endif

@@ -89,6 +89,7 @@ HEAP_ALLOWED = {
     "src/upstream/gate.c": "an address, when the first part meets it",
     "src/upstream/commons.c": "what the parts of a pool share, at start",
     "src/upstream/places.c": "likewise",
+    "src/client/loop.c": "a loop, at start",
     "src/downstream/listener.c": "a connection on its way to another worker, which frees it",
     "src/proxy/hash_ring.c": "a ring, at start and when servers come or go",
     "src/proxy/roster.c": "a list of servers, likewise",
