@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes docs/configuration.md and docs/weir.schema.json from the tables of the configuration.
+ * Makes docs/configuration.md, docs/weir.schema.json and docs/man/weir.yaml.5 from the tables of
+ * the configuration.
  *
- *     gen_docs write ROOT   writes both below ROOT
+ *     gen_docs write ROOT   writes them below ROOT
  *     gen_docs check ROOT   fails when one of them is not what would be written
  */
-#include "base/buf.h"
+#include "config/gen_docs.h"
+
 #include "base/slice.h"
-#include "config/schema.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -28,14 +29,13 @@ static const char intro[] =
     "Editors that know JSON Schema can use [weir.schema.json](weir.schema.json).\n\n"
     "## A whole example\n\n";
 
-static bool is_shown(const struct schema_key *key, enum section section)
+bool gen_is_shown(const struct schema_key *key, enum section section)
 {
     return key->section == section && !key->is_later;
 }
 
-/* The words that a key, or an entry of it, may be. */
-static void print_choices(struct buf *out, const struct schema_key *key, const char *between,
-                          const char *quote)
+void gen_print_choices(struct buf *out, const struct schema_key *key, const char *between,
+                       const char *quote)
 {
     const char *before = "";
     for (unsigned i = 0; i < schema_choice_count; i++) {
@@ -47,9 +47,7 @@ static void print_choices(struct buf *out, const struct schema_key *key, const c
     }
 }
 
-/* --- docs/configuration.md */
-
-static bool has_choices(const struct schema_key *key)
+bool gen_has_choices(const struct schema_key *key)
 {
     if (key->type != TYPE_CHOICE && key->type != TYPE_LIST)
         return false;
@@ -59,10 +57,20 @@ static bool has_choices(const struct schema_key *key)
     return false;
 }
 
+bool gen_section_has_keys(enum section section)
+{
+    for (unsigned i = 0; i < schema_key_count; i++)
+        if (gen_is_shown(&schema_keys[i], section))
+            return true;
+    return false;
+}
+
+/* --- docs/configuration.md */
+
 static void print_range(struct buf *out, const struct schema_key *key)
 {
-    if (has_choices(key))
-        print_choices(out, key, ", ", "`");
+    if (gen_has_choices(key))
+        gen_print_choices(out, key, ", ", "`");
     else if (key->count_max > 1)
         buf_printf(out, "1 to %u entries", key->count_max);
     else if (key->low[0] && strcmp(key->low, key->high) == 0)
@@ -86,10 +94,7 @@ static void print_key(struct buf *out, const struct schema_key *key)
 static void print_section(struct buf *out, enum section section)
 {
     const struct schema_section *row = &schema_sections[section];
-    bool has_keys = false;
-    for (unsigned i = 0; i < schema_key_count; i++)
-        has_keys |= is_shown(&schema_keys[i], section);
-    if (!has_keys)
+    if (!gen_section_has_keys(section))
         return;
     if (row->path[0])
         buf_printf(out, "\n## `%s`\n\n", row->path);
@@ -97,7 +102,7 @@ static void print_section(struct buf *out, enum section section)
         buf_printf(out, "\n## The top of the file\n\n");
     buf_printf(out, "%s\n\n| key | type | default | range | |\n|---|---|---|---|---|\n", row->help);
     for (unsigned i = 0; i < schema_key_count; i++)
-        if (is_shown(&schema_keys[i], section))
+        if (gen_is_shown(&schema_keys[i], section))
             print_key(out, &schema_keys[i]);
 }
 
@@ -189,13 +194,13 @@ static void print_reference(struct buf *out, enum section section)
 static void print_enum(struct buf *out, const struct schema_key *key)
 {
     buf_printf(out, "\"enum\": [");
-    print_choices(out, key, ", ", "\"");
+    gen_print_choices(out, key, ", ", "\"");
     buf_printf(out, "]");
 }
 
 static void print_part(struct buf *out, const struct schema_key *key)
 {
-    if (key->type == TYPE_LIST && has_choices(key)) {
+    if (key->type == TYPE_LIST && gen_has_choices(key)) {
         buf_printf(out,
                    "\"type\": \"array\", \"minItems\": 1, \"uniqueItems\": true, \"items\": {");
         print_enum(out, key);
@@ -297,7 +302,7 @@ static void print_properties(struct buf *out, enum section section)
     const char *before = "";
     for (unsigned i = 0; i < schema_key_count; i++) {
         const struct schema_key *key = &schema_keys[i];
-        if (!is_shown(key, section))
+        if (!gen_is_shown(key, section))
             continue;
         buf_printf(out, "%s\n        \"%s\": {\"description\": ", before, key->name);
         print_string(out, key->help);
@@ -391,19 +396,22 @@ static bool finish(const char *task, const char *root, const char *name, const s
 
 int main(int argc, char **argv)
 {
-    AUTO(buf_fini) struct buf example, markdown, schema;
+    AUTO(buf_fini) struct buf example, markdown, schema, man;
     buf_init(&example);
     buf_init(&markdown);
     buf_init(&schema);
+    buf_init(&man);
     if (argc != 3 || !read_file(argv[2], "src/config/example.yaml", &example)) {
         fprintf(stderr, "usage: gen_docs write|check ROOT\n");
         return 2;
     }
     print_markdown(&markdown, buf_slice(&example));
     print_schema(&schema);
-    if (markdown.failed || schema.failed)
+    gen_print_man(&man, buf_slice(&example));
+    if (markdown.failed || schema.failed || man.failed)
         return 1;
     bool good = finish(argv[1], argv[2], "docs/configuration.md", &markdown);
     good &= finish(argv[1], argv[2], "docs/weir.schema.json", &schema);
+    good &= finish(argv[1], argv[2], "docs/man/weir.yaml.5", &man);
     return good ? 0 : 1;
 }
