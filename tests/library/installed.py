@@ -109,7 +109,7 @@ class Tree:
         return run(program, *arguments)
 
 
-# --- What is checked; each gets the tree -----------------------------------------------------------
+# --- What is checked; each gets the tree ----------------------------------------------------------
 
 def headers_are_there(tree):
     real = {path.name for path in (ROOT / "include/weir").iterdir()}
@@ -208,9 +208,9 @@ def meson():
     return shlex.split(re.search(r"^ command = (.*) --internal regenerate ", text, re.M).group(1))
 
 
-def judge(check, tree):
+def judge(check, what):
     try:
-        check(tree)
+        check(what)
     except Skip as reason:
         return f"ok {{}} - {{}} # SKIP {reason}", None
     except Exception as error:  # whatever it is, the other checks still say theirs
@@ -218,22 +218,27 @@ def judge(check, tree):
     return "ok {} - {}", None
 
 
-def main():
+def report(checks):
+    """Prints TAP for [(check, what it gets)]; returns whether one failed."""
     failed = False
+    print(f"1..{len(checks)}")
+    for number, (check, what) in enumerate(checks, 1):
+        verdict, wrong = judge(check, what)
+        print(verdict.format(number, check.__name__.replace("_", " ")), flush=True)
+        if wrong:
+            print(wrong, file=sys.stderr)
+        failed |= wrong is not None
+    return failed
+
+
+def main():
     with tempfile.TemporaryDirectory() as work:
         folder = os.path.abspath(sys.argv[1])
         if sys.argv[1] == "--build":
             folder = os.path.join(work, "installed")
             run(*meson(), "install", "--no-rebuild", "--quiet", "--destdir", folder)
         tree = Tree(folder, work)
-        print(f"1..{len(CHECKS)}")
-        for number, check in enumerate(CHECKS, 1):
-            verdict, wrong = judge(check, tree)
-            print(verdict.format(number, check.__name__.replace("_", " ")), flush=True)
-            if wrong:
-                print(wrong, file=sys.stderr)
-            failed |= wrong is not None
-    return failed
+        return report([(check, tree) for check in CHECKS])
 
 
 if __name__ == "__main__":
