@@ -6,8 +6,8 @@
                                   differs from its page is an error, told as file: what
     tools/docs.py --fill          writes the examples anew into the pages that show them whole
 
-A page shows a whole example as a block of ```c under a line with a link to it. Every other block
-of ```c is to be found in an example as well, so that what readers copy has been compiled.
+A page shows a whole example as a block of ```c under a line that ends in a link to it and a colon.
+Every other block of ```c is to be found in an example as well, so that what readers copy has been compiled.
 """
 
 import html
@@ -31,7 +31,7 @@ PAGES = {
                 "docs/transports.md", "docs/pingora.md"],
     "The tree": ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"],
 }
-SHOWN = re.compile(r"(\[examples/(\w+\.c)\]\([^)]*\)[^\n]*\n\n```c\n)(.*?)(```\n)", re.S)
+SHOWN = re.compile(r"(\[examples/(\w+\.c)\]\([^)]*\):\n\n```c\n)(.*?)(```\n)", re.S)
 BLOCK = re.compile(r"^```c\n(.*?)^```$", re.S | re.M)
 SHELL = """<!DOCTYPE html>
 <html lang="en">
