@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* A proxy that keeps its connections:  proxy 127.0.0.1:8080 https://example.com */
+/* A proxy that keeps its connections:  proxy 127.0.0.1:8080 https://example.com [CA.pem] */
 #include <stdio.h>
 #include <weir/weir.h>
 
@@ -20,6 +20,7 @@ int main(int count, char **words)
     weir_upstream_options_init(&upstream);
     upstream.urls = (const char *[]){count > 2 ? words[2] : "http://127.0.0.1:9001"};
     upstream.count = 1;
+    upstream.peer.ca_file = count > 3 ? words[3] : NULL; /* NULL: whom the system trusts */
 
     struct weir_server *server = NULL;
     struct weir_service *service;

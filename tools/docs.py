@@ -7,7 +7,8 @@
     tools/docs.py --fill          writes the examples anew into the pages that show them whole
 
 A page shows a whole example as a block of ```c under a line that ends in a link to it and a colon.
-Every other block of ```c is to be found in an example as well, so that what readers copy has been compiled.
+Every other block of ```c is to be found in an example as well, so that what readers copy has been
+compiled.
 """
 
 import html
