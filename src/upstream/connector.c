@@ -192,13 +192,31 @@ WEIR_SUSPENDS static enum weir_err find(struct wish *wish)
     }
 }
 
-WEIR_SUSPENDS static enum weir_err get(struct wish *wish, struct session **ret_session)
+static enum weir_err open_session(struct wish *wish, struct session **ret_session)
 {
-    TRY(find(wish));
     tell(wish);
     if (wish->conn->h2)
         return session_h2_open(&wish->conn, &wish->story, ret_session);
     return session_h1_open(&wish->conn, &wish->story, ret_session);
+}
+
+WEIR_SUSPENDS static enum weir_err get(struct wish *wish, struct session **ret_session)
+{
+    TRY(find(wish));
+    return open_session(wish, ret_session);
+}
+
+bool connector_go_on(struct pool *pool, struct peer *peer, struct session *held,
+                     struct session **ret_session)
+{
+    struct wish wish = {.pool = pool, .peer = peer, .conn = held->conn};
+    if (!wish.conn || peer_is_drained(peer) || !key_equal(&peer->key, &wish.conn->key->key))
+        return false;
+    wish.conn = session_hand_over(held);
+    if (!wish.conn)
+        return false;
+    pool_change_peer(wish.conn, peer);
+    return open_session(&wish, ret_session) == WEIR_OK;
 }
 
 enum weir_err connector_get(struct pool *pool, struct peer *peer, enum connector_want want,

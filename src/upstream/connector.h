@@ -8,9 +8,9 @@
 #include "upstream/session.h"
 
 enum connector_want {
-    CONNECTOR_ANY,   /* an idle connection will do */
-    CONNECTOR_SURE,  /* one that surely lives: the request cannot be sent twice */
-    CONNECTOR_FRESH, /* a new one: for the second try after a reused one broke */
+    CONNECTOR_ANY,       /* an idle connection will do */
+    CONNECTOR_SURE,      /* one that surely lives: the request cannot be sent twice */
+    CONNECTOR_FRESH,     /* a new one: for the second try after a reused one broke */
     CONNECTOR_HTTP1 = 4, /* with one of these: one that speaks HTTP/1, where there is a choice */
 };
 
@@ -23,5 +23,13 @@ enum connector_want {
 WEIR_SUSPENDS enum weir_err connector_get(struct pool *pool, struct peer *peer,
                                           enum connector_want want, struct weir_time deadline,
                                           struct session **ret_session);
+
+/*
+ * A session on the very connection that `held` has, if the exchange on that one is over, its
+ * connection would be kept, and the peer's key is the same; `held` has none then. False: nothing
+ * was done.
+ */
+bool connector_go_on(struct pool *pool, struct peer *peer, struct session *held,
+                     struct session **ret_session);
 
 #endif

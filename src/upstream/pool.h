@@ -150,8 +150,14 @@ void pool_remove_moved(struct conn **conn);
 enum keep pool_put(struct conn **conn, struct keep_facts *facts);
 
 /*
- * The same after one stream of a connection that speaks HTTP/2, which others may still use: then it
- * is KEEP.
+ * Whether a connection whose exchange is over may carry another one at once, without having been
+ * given back: as pool_put() would decide. When not, it is still to be given back.
+ */
+bool pool_may_go_on(struct conn *conn, struct keep_facts *facts);
+
+/*
+ * As pool_put() after one stream of a connection that speaks HTTP/2, which others may still use:
+ * then it is KEEP.
  */
 enum keep pool_put_stream(struct conn **conn);
 

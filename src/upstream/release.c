@@ -67,6 +67,25 @@ static void learn_from(struct conn *conn, const struct keep_facts *facts, enum k
         census_refresh(census, now);
 }
 
+/* It was released now, and may rest. */
+static void note_release(struct conn *conn, const struct keep_facts *facts)
+{
+    conn->rest_for = keep_rest(facts);
+    conn->released = loop_now(conn->pool->loop);
+    conn->released_turn = conn->pool->loop->turn;
+}
+
+bool pool_may_go_on(struct conn *conn, struct keep_facts *facts)
+{
+    enum close_reason reason;
+    add_pool_facts(conn, facts);
+    if (keep_decide(facts) != KEEP || !idle_is_alive(conn, LOOK_WELL, PLACE_RELEASE, &reason))
+        return false;
+    learn_from(conn, facts, KEEP);
+    note_release(conn, facts);
+    return true;
+}
+
 static enum keep put(struct conn *released, struct keep_facts *facts)
 {
     add_pool_facts(released, facts);
@@ -76,9 +95,7 @@ static enum keep put(struct conn *released, struct keep_facts *facts)
         keep = reason == CLOSE_UNEXPECTED_DATA ? KEEP_NOT_UNEXPECTED_DATA : KEEP_NOT_CLOSED;
     learn_from(released, facts, keep);
     if (keep == KEEP) {
-        released->rest_for = keep_rest(facts);
-        released->released = loop_now(released->pool->loop);
-        released->released_turn = released->pool->loop->turn;
+        note_release(released, facts);
         pool_offer(&released);
         return KEEP;
     }

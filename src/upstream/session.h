@@ -32,6 +32,7 @@ struct session_ops {
     WEIR_SUSPENDS enum weir_err (*recv_piece)(struct session *session, struct weir_time deadline,
                                               struct http_piece *ret_piece);
     void (*finish)(struct session *session, bool keep);
+    struct conn *(*hand_over)(struct session *session);
     enum keep (*release)(struct session *session, bool keep);
 };
 
@@ -125,6 +126,16 @@ session_recv_piece(struct session *session, struct weir_time deadline, struct ht
 static inline void session_finish(struct session *session, bool keep)
 {
     session->ops->finish(session, keep);
+}
+
+/*
+ * Takes the connection from a session whose exchange is over on it, for another one at once: it is
+ * in use, and the caller's. NULL when it is not between two exchanges or would not be kept; then
+ * nothing was done.
+ */
+static inline struct conn *session_hand_over(struct session *session)
+{
+    return session->conn && session->ops->hand_over ? session->ops->hand_over(session) : NULL;
 }
 
 /*

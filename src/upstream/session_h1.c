@@ -192,12 +192,28 @@ static void give_back(struct session_h1 *self, bool keep)
 }
 
 /* A tunnel's connection, and one on which the request still goes up, stay until the release. */
+static bool is_over(const struct session_h1 *self)
+{
+    return self->session.conn && self->session.request_sent && self->head_received &&
+           h1_wire_body_done(&self->wire) && self->response_framing.body != BODY_TUNNEL;
+}
+
 static void h1_finish(struct session *session, bool keep)
 {
     struct session_h1 *self = of(session);
-    if (session->conn && session->request_sent && self->head_received &&
-        h1_wire_body_done(&self->wire) && self->response_framing.body != BODY_TUNNEL)
+    if (is_over(self))
         give_back(self, keep);
+}
+
+static struct conn *h1_hand_over(struct session *session)
+{
+    struct session_h1 *self = of(session);
+    struct conn *conn = session->conn;
+    struct keep_facts facts = facts_of(self);
+    if (!is_over(self) || !pool_may_go_on(conn, &facts))
+        return NULL;
+    session->conn = NULL;
+    return conn;
 }
 
 static enum keep h1_release(struct session *session, bool keep)
@@ -222,6 +238,7 @@ static const struct session_ops h1_ops = {
     .piece_now = h1_piece_now,
     .recv_piece = h1_recv_piece,
     .finish = h1_finish,
+    .hand_over = h1_hand_over,
     .release = h1_release,
 };
 

@@ -4,6 +4,7 @@
 #include "base/check.h"
 #include "upstream/conn_h2.h"
 #include "upstream/pool.h"
+#include "upstream/registry.h"
 
 #include <string.h>
 
@@ -139,15 +140,31 @@ WEIR_SUSPENDS static enum weir_err h2_recv_piece(struct session *session, struct
 
 /* --- The end --------------------------------------------------------------------------------- */
 
+static bool is_over(const struct session_h2 *self)
+{
+    return self->session.conn && self->stream.closed && self->stream.received && self->stream.sent;
+}
+
 /* What was not to be kept is one stream: the connection goes on for the others. */
 static void h2_finish(struct session *session, bool keep)
 {
     struct session_h2 *self = of(session);
     (void)keep;
-    if (!session->conn || !self->stream.closed || !self->stream.received || !self->stream.sent)
+    if (!is_over(self))
         return;
     h2_stream_part(&self->stream);
     self->kept = pool_put_stream(&session->conn);
+}
+
+/* The next stream is counted before this one is given back: so the connection stays in use. */
+static struct conn *h2_hand_over(struct session *session)
+{
+    struct conn *conn = session->conn;
+    if (!is_over(of(session)) || !conn_h2_has_room(conn))
+        return NULL;
+    registry_add_stream(conn);
+    h2_finish(session, true);
+    return conn;
 }
 
 static enum keep h2_release(struct session *session, bool keep)
@@ -172,6 +189,7 @@ static const struct session_ops h2_ops = {
     .piece_now = h2_piece_now,
     .recv_piece = h2_recv_piece,
     .finish = h2_finish,
+    .hand_over = h2_hand_over,
     .release = h2_release,
 };
 
