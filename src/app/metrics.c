@@ -280,6 +280,12 @@ static const char *protocol_at(unsigned number)
     return http_protocol_name((enum http_protocol)number);
 }
 
+/* Clients come in none of their own making. */
+static void print_by_version(const struct page *page)
+{
+    print_array(page, "protocol", protocol_at, 0, HTTP_CUSTOM);
+}
+
 static void print_by_protocol(const struct page *page)
 {
     print_array(page, "protocol", protocol_at, 0, HTTP_PROTOCOL_COUNT);

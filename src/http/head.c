@@ -27,7 +27,8 @@ bool http_method_is_idempotent(enum http_method method)
 
 const char *http_protocol_name(enum http_protocol protocol)
 {
-    static const char *const names[] = {[HTTP_1] = "http/1.1", [HTTP_2] = "h2"};
+    static const char *const names[] = {
+        [HTTP_1] = "http/1.1", [HTTP_2] = "h2", [HTTP_CUSTOM] = "custom"};
     return names[protocol];
 }
 

@@ -16,8 +16,13 @@ enum http_method {
 /* More are no method: the longest that IANA has is 17. */
 enum { METHOD_BYTES = 32 };
 
-/* What a message travelled in; the names are those of ALPN. */
-enum http_protocol { HTTP_1, HTTP_2, HTTP_PROTOCOL_COUNT };
+/* What a message travelled in; the names are those of ALPN, where it has one. */
+enum http_protocol {
+    HTTP_1,
+    HTTP_2,
+    HTTP_CUSTOM, /* a session transport's own way (weir/transport.h) */
+    HTTP_PROTOCOL_COUNT,
+};
 const char *http_protocol_name(enum http_protocol protocol);
 
 /* The four forms of a request target (RFC 9112 section 3.2). */

@@ -82,6 +82,56 @@ enum weir_err addr_of_name(struct weir_slice host, uint16_t port, struct addr *r
     return WEIR_OK;
 }
 
+/* FNV-1a, for eyes. */
+static uint64_t hash_text(struct weir_slice text)
+{
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < text.len; i++)
+        hash = (hash ^ (unsigned char)text.at[i]) * UINT64_C(1099511628211);
+    return hash;
+}
+
+static bool is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f;
+}
+
+static bool is_printable(struct weir_slice text)
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (is_control(text.at[i]))
+            return false;
+    return true;
+}
+
+/* Not in the middle of a character of UTF-8. */
+static size_t cut_before(struct weir_slice text, size_t len)
+{
+    if (len >= text.len)
+        return text.len;
+    while (len > 0 && (text.at[len] & 0xc0) == 0x80)
+        len--;
+    return len;
+}
+
+void addr_of_text(struct weir_slice text, struct addr *ret_addr)
+{
+    enum { HASH_BYTES = 17 }; /* with the blank before it */
+    struct addr addr = {.local = {.sun_family = AF_UNSPEC}};
+    char *path = addr.local.sun_path;
+    size_t len = text.len, room = sizeof addr.local.sun_path;
+    bool whole = len < room && is_printable(text);
+    if (!whole)
+        len = cut_before(text, room - 1 - HASH_BYTES - SLICE("...").len);
+    for (size_t i = 0; i < len; i++)
+        path[i] = is_control(text.at[i]) ? ' ' : text.at[i];
+    if (!whole)
+        len += (size_t)snprintf(path + len, room - len, "... %016llx",
+                                (unsigned long long)hash_text(text));
+    addr.len = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len + 1);
+    *ret_addr = addr;
+}
+
 bool addr_is_name(const struct addr *addr)
 {
     return addr->len > 0 && addr->any.sa_family == AF_UNSPEC;

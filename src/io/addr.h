@@ -40,6 +40,11 @@ enum weir_err addr_parse_ip(struct weir_slice text, struct addr *ret_addr);
  * and compare, and not to connect to. WEIR_E_ADDRESS when it is too long.
  */
 enum weir_err addr_of_name(struct weir_slice host, uint16_t port, struct addr *ret_addr);
+/*
+ * Whatever a transport calls an address (weir/transport.h), likewise to print and compare. What is
+ * too long to stand there as it is, or to be printed, is cut and ends in a hash of all of it.
+ */
+void addr_of_text(struct weir_slice text, struct addr *ret_addr);
 bool addr_is_name(const struct addr *addr);
 
 /* The address of an IP with a port; `ip` must be IPv4 or IPv6. */
@@ -49,7 +54,7 @@ uint16_t addr_port(const struct addr *addr);
 
 /* What addr_parse() reads. Returns its argument, NUL-terminated. */
 const char *addr_print(const struct addr *addr, char ret_text[static ADDR_TEXT_SIZE]);
-/* The IP alone, without brackets; "unix" for a Unix path. */
+/* The IP alone, without brackets; "unix" for what has none. */
 const char *addr_print_ip(const struct addr *addr, char ret_text[static ADDR_TEXT_SIZE]);
 
 bool addr_equal(const struct addr *a, const struct addr *b);

@@ -5,7 +5,11 @@
 
 #include <stdatomic.h>
 
-enum { CO_LIMIT_DEFAULT = 100000, STEP_TURNS = 16 };
+enum {
+    CO_LIMIT_DEFAULT = 100000,
+    STEP_TURNS = 16,
+    RECEIVES_IN_A_ROW = 4, /* without a wait, until the others get their turn */
+};
 
 enum weir_err loop_init(struct loop *loop, const struct loop_options *options)
 {
@@ -96,6 +100,15 @@ void loop_post(struct loop *loop, struct mail *mail)
 {
     if (mailbox_push(&loop->mailbox, mail))
         loop->ops->interrupt(loop->backend);
+}
+
+bool loop_receives_enough(struct loop *loop)
+{
+    if (loop->receiving_switch != loop->sched.switch_count) {
+        loop->receiving_switch = loop->sched.switch_count;
+        loop->receives = 0;
+    }
+    return ++loop->receives > RECEIVES_IN_A_ROW;
 }
 
 struct loop *loop_here(void)

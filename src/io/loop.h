@@ -64,6 +64,10 @@ void loop_post(struct loop *loop, struct mail *mail);
 /* This thread's loop (checked). */
 struct loop *loop_here(void);
 
+/* Counts a receive. True: the running coroutine has received so often without a wait that others
+ * should run first. */
+bool loop_receives_enough(struct loop *loop);
+
 /*
  * For backends, between waiting and delivering what came: what is delivered happens now, and not
  * when the loop began to wait, which may be long ago.

@@ -4,10 +4,7 @@
 #include "base/check.h"
 #include "co/wait.h"
 
-enum {
-    SOCK_MAGIC = 0x50c3e711,
-    RECEIVES_IN_A_ROW = 4, /* without a wait, until the others get their turn */
-};
+enum { SOCK_MAGIC = 0x50c3e711 };
 
 static void sock_init(struct sock *sock, struct loop *loop, int descriptor)
 {
@@ -142,19 +139,10 @@ static enum weir_err err_of(enum io_got got)
     }
 }
 
-static bool has_had_its_turn(struct loop *loop)
-{
-    if (loop->receiving_switch != loop->sched.switch_count) {
-        loop->receiving_switch = loop->sched.switch_count;
-        loop->receives = 0;
-    }
-    return ++loop->receives > RECEIVES_IN_A_ROW;
-}
-
 /* Who is fed faster than he works never waits, and would keep the worker from all the others. */
 WEIR_SUSPENDS static enum weir_err take_turns(struct sock *sock)
 {
-    if (!has_had_its_turn(sock->loop))
+    if (!loop_receives_enough(sock->loop))
         return WEIR_OK;
     sock->reader = co_self();
     enum weir_err err = co_yield ();

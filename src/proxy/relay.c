@@ -50,7 +50,7 @@ static void keep_for_replay(struct upload *upload, const struct http_piece *piec
         return;
     /* A second try follows when a reused connection breaks, or a server of HTTP/2 did nothing. */
     const struct session_story *story = &upload->session->story;
-    if (story->source == SOURCE_NEW && story->protocol == HTTP_1)
+    if (story->source == SOURCE_NEW && story->protocol != HTTP_2)
         replay_drop(upload->replay);
     replay_keep(upload->replay, piece);
 }

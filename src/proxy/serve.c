@@ -359,7 +359,7 @@ static enum weir_err edit_request(struct serving *serving)
         return WEIR_E_NO_MEMORY;
     /* Of a body and a tunnel only one can be read from the client. */
     serving->upgrades = asks_for_websocket(exchange->request) && !has_body(exchange) &&
-                        serving->peer->options.protocol != PEER_HTTP2;
+                        peer_can_upgrade(serving->peer);
     if (exchange->request->extended && !serving->upgrades)
         return WEIR_E_REQUEST_METHOD;
     TRY(client_cert_tell(exchange, serving->service->asks_clients));

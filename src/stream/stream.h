@@ -4,7 +4,7 @@
 
 /*
  * Bytes in order, both ways: what a connection runs over. TCP and Unix sockets (socket.c), two ends
- * in memory (pair.c), TLS over another stream (tls.c); custom transports come over the same vtable.
+ * in memory (pair.c), TLS over another stream (tls.c), what a program brings (custom.c).
  *
  * One coroutine receives and one sends at a time. A stream is made by its kind and ended with
  * stream_close(), which nulls the owner's pointer.
@@ -15,6 +15,7 @@
 
 struct stream;
 struct ssl_st;
+struct weir_wire;
 
 typedef void stream_watch_fn(struct stream *stream, void *owner);
 
@@ -27,11 +28,13 @@ enum stream_state {
 
 /*
  * A stream on its way from one worker to another, between stream_detach() and streams_adopt(): the
- * socket, and the TLS that runs over it.
+ * socket, or what a transport has in its place, and the TLS that runs over it. What came meanwhile
+ * stands in `socket` either way.
  */
 struct stream_parcel {
     struct detached socket;
-    struct ssl_st *tls; /* NULL: none */
+    struct weir_wire *custom; /* NULL: it is a socket */
+    struct ssl_st *tls;       /* NULL: none */
 };
 
 struct stream_ops {

@@ -4,11 +4,13 @@
 
 /* What one worker's streams live in, whatever their kind. */
 
+#include "stream/custom.h"
 #include "stream/socket.h"
 #include "stream/tls.h"
 
 struct streams {
     struct socket_streams sockets;
+    struct custom_streams custom;
     struct tls_streams tls;
 };
 

@@ -6,6 +6,7 @@
 #include "upstream/conn_h2.h"
 #include "upstream/idle.h"
 #include "upstream/registry.h"
+#include "upstream/session_custom.h"
 #include "upstream/session_h1.h"
 #include "upstream/session_h2.h"
 
@@ -197,6 +198,8 @@ static enum weir_err open_session(struct wish *wish, struct session **ret_sessio
     tell(wish);
     if (wish->conn->h2)
         return session_h2_open(&wish->conn, &wish->story, ret_session);
+    if (wish->conn->protocol == HTTP_CUSTOM)
+        return session_custom_open(&wish->conn, &wish->story, ret_session);
     return session_h1_open(&wish->conn, &wish->story, ret_session);
 }
 

@@ -34,10 +34,10 @@ static enum weir_err check_address(const struct dial *self)
     return addr_equal(&real, meant) ? WEIR_OK : WEIR_E_IO;
 }
 
-WEIR_SUSPENDS static enum weir_err connect_socket(struct dial *self, const struct addr *source)
+WEIR_SUSPENDS static enum weir_err connect_socket(struct dial *self, const struct addr *source,
+                                                  struct weir_time limit)
 {
     const struct peer_options *options = &self->peer->options;
-    struct weir_time limit = loop_deadline(self->loop, options->limits.connection_timeout);
     struct dial_options how = {
         .source = *source,
         .keepalive_idle = options->tcp.keepalive_idle,
@@ -48,8 +48,19 @@ WEIR_SUSPENDS static enum weir_err connect_socket(struct dial *self, const struc
         .receive_buffer = options->tcp.receive_buffer,
         .fast_open = options->tcp.fast_open,
     };
-    return socket_stream_dial(&self->streams->sockets, first_hop(self->peer), &how, limit,
-                              &self->stream);
+    TRY(socket_stream_dial(&self->streams->sockets, first_hop(self->peer), &how, limit,
+                           &self->stream));
+    return check_address(self);
+}
+
+WEIR_SUSPENDS static enum weir_err connect_first_hop(struct dial *self, const struct addr *source)
+{
+    const struct peer_options *options = &self->peer->options;
+    struct weir_time limit = loop_deadline(self->loop, options->limits.connection_timeout);
+    if (custom_is_any(&options->transport))
+        return custom_stream_open(&self->streams->custom, &options->transport,
+                                  options->transport_address, limit, &self->stream);
+    return connect_socket(self, source, limit);
 }
 
 WEIR_SUSPENDS static enum weir_err send_preface(struct dial *self)
@@ -94,6 +105,10 @@ static enum weir_err choose_protocol(struct dial *self)
 {
     const struct peer *peer = self->peer;
     bool wants_http2 = peer->options.protocol == PEER_HTTP2;
+    if (peer->options.transport.sessions) {
+        self->story->protocol = HTTP_CUSTOM;
+        return WEIR_OK;
+    }
     bool is_http2 = peer->options.tls ? tls_facts_of(self->stream).is_http2 : wants_http2;
     self->story->protocol = is_http2 ? HTTP_2 : HTTP_1;
     if (!wants_http2 || is_http2)
@@ -107,8 +122,7 @@ WEIR_SUSPENDS static enum weir_err make_stream(struct dial *self, const struct a
 {
     const struct peer_options *options = &self->peer->options;
     char why[TUNNEL_WHY_SIZE];
-    TRY(connect_socket(self, source));
-    TRY(check_address(self));
+    TRY(connect_first_hop(self, source));
     self->story->connected = true;
     if (options->proxy) {
         enum weir_err err = tunnel_open(self->stream, options->proxy, self->peer->address_text,

@@ -3,8 +3,8 @@
 #define UPSTREAM_DIAL_H
 
 /*
- * Makes the stream to a peer: one straight line through connecting, a tunnel through an HTTP proxy,
- * the PROXY preface, and TLS.
+ * Makes the stream to a peer: one straight line through connecting, or what a transport does in its
+ * place, a tunnel through an HTTP proxy, the PROXY preface, and TLS.
  */
 
 #include "http/head.h"
@@ -23,10 +23,10 @@ struct dial_story {
 /*
  * Connects from `source` (.len 0: the kernel's choice) within the peer's connection_timeout; what
  * comes on top must be over when total_connection_timeout has passed. The address at the other
- * end is compared with the one that was meant, so that no connection is ever filed under a key that
- * is not its own. With `only_http1` a peer that may speak either is not offered HTTP/2. Sessions as
- * in tls_client_ssl(). WEIR_E_CONNECT_TIMEOUT, _PROXY_REFUSED, _NO_HTTP2, errors
- * of tls_open(), and as sock_dial(). What failed after connecting is told in the log.
+ * end of a socket is compared with the one that was meant, so that no connection is ever filed
+ * under a key that is not its own. With `only_http1` a peer that may speak either is not offered
+ * HTTP/2. Sessions as in tls_client_ssl(). WEIR_E_CONNECT_TIMEOUT, _PROXY_REFUSED, _NO_HTTP2,
+ * errors of tls_open(), and as sock_dial(). What failed after connecting is told in the log.
  */
 WEIR_SUSPENDS enum weir_err dial(struct streams *streams, const struct peer *peer,
                                  const struct addr *source, bool only_http1,

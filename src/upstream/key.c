@@ -133,6 +133,19 @@ static void put_tls(struct key *key, const struct peer_options *options)
     digest_put(digest, key);
 }
 
+/* All of its address, however long. */
+static void put_transport(struct key *key, const struct peer_options *options)
+{
+    if (!custom_is_any(&options->transport)) {
+        put(key, NULL, 0);
+        return;
+    }
+    EVP_MD_CTX *digest = digest_begin();
+    digest_add_text(digest, custom_name(&options->transport));
+    digest_add_text(digest, options->transport_address);
+    digest_put(digest, key);
+}
+
 static void put_proxy(struct key *key, const struct peer_proxy *proxy)
 {
     if (!proxy) {
@@ -181,6 +194,7 @@ void key_make(const struct peer_options *options, struct key *ret_key)
     put(key, &fast_open, sizeof fast_open);
     put(key, &options->tcp.dscp, sizeof options->tcp.dscp);
     put(key, &options->tcp.receive_buffer, sizeof options->tcp.receive_buffer);
+    put_transport(key, options);
     put_tls(key, options);
     put_proxy(key, options->proxy);
     put_preface(key, options);

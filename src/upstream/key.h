@@ -5,8 +5,9 @@
 /*
  * Everything in a peer that makes two connections interchangeable (docs/reuse.md), as one run
  * of bytes. The hash only finds; the bytes decide. Fields are written in a fixed order with their
- * lengths, so that two different keys never have the same bytes. What may be long, all of TLS and
- * of a proxy on the way, stands there as the SHA-256 of such a run of its own.
+ * lengths, so that two different keys never have the same bytes. What may be long, all of TLS, of
+ * a proxy on the way and of what a transport opens, stands there as the SHA-256 of such a run of
+ * its own.
  */
 
 #include <stdbool.h>

@@ -9,6 +9,7 @@
 
 #include "base/list.h"
 #include "io/addr.h"
+#include "stream/custom.h"
 #include "stream/preface.h"
 #include "stream/tls_client.h"
 #include "upstream/key.h"
@@ -22,9 +23,9 @@ enum peer_protocol {
 
 /* How HTTP/2 is spoken with it. */
 struct peer_h2 {
-    unsigned max_streams;      /* at once on one connection, if the server allows as many */
-    unsigned stream_window;    /* bytes: how far the window of a stream grows */
-    unsigned connection_window; /* bytes */
+    unsigned max_streams;           /* at once on one connection, if the server allows as many */
+    unsigned stream_window;         /* bytes: how far the window of a stream grows */
+    unsigned connection_window;     /* bytes */
     struct weir_span ping_interval; /* WEIR_FOREVER: none */
     struct weir_span ping_timeout;
 };
@@ -73,10 +74,13 @@ struct peer_proxy {
 struct pool_key;
 
 struct peer_options {
-    const char *upstream;       /* the name of its group, for logs and metrics; outlives the peer */
-    unsigned upstream_number;   /* which of its pool's upstream_stats counts it */
-    struct addr addr;           /* with a proxy it may be a name (addr_of_name()) */
-    struct addr source;         /* bind_to; .len 0: none */
+    const char *upstream;     /* the name of its group, for logs and metrics; outlives the peer */
+    unsigned upstream_number; /* which of its pool's upstream_stats counts it */
+    struct addr addr;         /* with a proxy it may be a name (addr_of_name()); with a transport
+                                 it is what addr_of_text() makes of all that is below */
+    struct custom_transport transport; /* in place of a socket; none: TCP or a Unix socket */
+    const char *transport_address;     /* what it is told to open; outlives the peer */
+    struct addr source;                /* bind_to; .len 0: none */
     const struct addr *sources; /* where there is none: one of these for each dial, in turn; any
                                    will do, so they are not in the key. They outlive the peer */
     unsigned source_count;
@@ -145,6 +149,12 @@ void peer_unref(struct peer *peer);
 static inline bool peer_is_held(const struct peer *peer, struct weir_time now)
 {
     return weir_time_before(now, peer->held_until);
+}
+
+/* Whether it can be asked to go on in another protocol (RFC 9110 section 7.8). */
+static inline bool peer_can_upgrade(const struct peer *peer)
+{
+    return peer->options.protocol != PEER_HTTP2 && !peer->options.transport.sessions;
 }
 
 /* The name that TLS is about. */

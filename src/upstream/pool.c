@@ -8,6 +8,7 @@
 #include "upstream/idle.h"
 #include "upstream/keys.h"
 #include "upstream/registry.h"
+#include "upstream/session_custom.h"
 #include "upstream/session_h1.h"
 #include "upstream/session_h2.h"
 
@@ -17,6 +18,7 @@ static void init_slabs(struct pool *pool)
     slab_init(&pool->session_slab, "session", sizeof(struct session_h1));
     slab_init(&pool->h2_slab, "upstream connection of HTTP/2", sizeof(struct conn_h2));
     slab_init(&pool->h2_session_slab, "session of HTTP/2", sizeof(struct session_h2));
+    slab_init(&pool->custom_session_slab, "session of a transport", sizeof(struct session_custom));
     slab_init(&pool->trailer_slab, "response trailers", sizeof(struct fields));
     slab_init(&pool->ask_slab, "ask", sizeof(struct ask));
     slab_init(&pool->errand_slab, "errand", sizeof(struct errand));
@@ -56,6 +58,7 @@ void pool_fini(struct pool *pool)
     slab_fini(&pool->session_slab);
     slab_fini(&pool->h2_slab);
     slab_fini(&pool->h2_session_slab);
+    slab_fini(&pool->custom_session_slab);
     slab_fini(&pool->trailer_slab);
     slab_fini(&pool->ask_slab);
     slab_fini(&pool->errand_slab);

@@ -65,7 +65,7 @@ struct pool {
     unsigned abandoned_count; /* asks whose answer nobody waits for */
     uint64_t opened_count, closed_count, moved_in_count, moved_out_count;
     struct slab conn_slab, session_slab, trailer_slab, ask_slab, errand_slab, dial_slab;
-    struct slab h2_slab, h2_session_slab;
+    struct slab h2_slab, h2_session_slab, custom_session_slab;
     struct rand rand;
     unsigned next_source; /* of peer_options.sources */
 };

@@ -196,7 +196,7 @@ static void on_offered(struct parcel *parcel, void *owner)
 
 static bool give_elsewhere(struct conn *conn)
 {
-    struct ask *ask = take_standing_by(conn);
+    struct ask *ask = stream_can_move(conn->stream) ? take_standing_by(conn) : NULL;
     if (ask)
         move_out(&conn, &ask->parcel, on_offered, ask);
     return ask;
@@ -207,7 +207,8 @@ static bool give_elsewhere(struct conn *conn)
  */
 static void give_to(struct ask *ask, struct conn *conn)
 {
-    if (!ask_may_have(ask, conn) || ask->key->census != conn->key->census) {
+    bool is_far = ask->pool != conn->pool && !stream_can_move(conn->stream);
+    if (is_far || !ask_may_have(ask, conn) || ask->key->census != conn->key->census) {
         gate_put_back(ask);
         pool_close(&conn, CLOSE_EVICTED, false);
     } else if (ask->pool == conn->pool) {
