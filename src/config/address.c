@@ -3,9 +3,11 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "client/transports.h"
 #include "config/value.h"
 
 #include <netdb.h>
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -28,6 +30,8 @@ struct reading {
     char name[HOST_BYTES_MAX + 1]; /* "": none */
     uint16_t port;
     enum url_scheme scheme;
+    struct custom_transport transport;
+    struct weir_slice transport_address;
 };
 
 /* One mistake: what was written, and what is wrong with it. */
@@ -44,6 +48,32 @@ static void read_path(struct reading *reading, struct weir_slice text)
         reject(reading, "the path of a Unix socket begins with '/': unix:/run/app.sock");
     else if (addr_parse(text, &reading->addr) != WEIR_OK)
         reject(reading, "the path of a Unix socket has at most 107 bytes");
+}
+
+/* False: it is no transport's. */
+static bool read_transport(struct reading *reading)
+{
+    struct weir_slice address;
+    struct custom_transport transport = transports_find(reading->text, &address);
+    if (!custom_is_any(&transport))
+        return false;
+    if (address.len == 0 || slice_find(address, '\0') != address.len) {
+        reject(reading, "behind the colon stands what the transport opens: exec:/usr/bin/app");
+        return true;
+    }
+    reading->transport = transport;
+    reading->transport_address = address;
+    addr_of_text(reading->text, &reading->addr);
+    return true;
+}
+
+/* A name that might be a transport's stands where none is. */
+static void reject_name(const struct reading *reading, struct weir_slice name)
+{
+    char names[TRANSPORTS_TEXT_SIZE], reason[TRANSPORTS_TEXT_SIZE + 160];
+    snprintf(reason, sizeof reason, "there is no transport '%.*s'; there are: %s",
+             (int)(name.len < 64 ? name.len : 64), name.at, transports_names(names));
+    reject(reading, reason);
 }
 
 /* The port, or -1 when it is none. */
@@ -108,6 +138,14 @@ static size_t host_length(struct weir_slice authority)
     return authority.len;
 }
 
+/* Whether it is no host with a port that is wrong, but "NAME:address" with a name that is. */
+static bool is_nameless(struct weir_slice text, struct weir_slice name)
+{
+    struct weir_slice rest = slice_skip(text, name.len + 1);
+    return name.len > 0 && rest.len > 0 && (rest.at[0] < '0' || rest.at[0] > '9') &&
+           !slice_starts(rest, SLICE("//"));
+}
+
 static void read_host_and_port(struct reading *reading)
 {
     struct weir_slice text = reading->text;
@@ -125,8 +163,10 @@ static void read_host_and_port(struct reading *reading)
         return;
     }
     int port = port_of(reading, slice_skip(text, length + 1));
-    struct weir_slice host = slice_of(text.at, length);
-    if (port < 0)
+    struct weir_slice host = slice_of(text.at, length), name = transports_name_in(text);
+    if (port < 0 && reading->use == CONNECT && is_nameless(text, name))
+        reject_name(reading, name);
+    else if (port < 0)
         reject(reading, reading->use == LISTEN ? "a port is a number from 0 to 65535"
                                                : "a port is a number from 1 to 65535");
     else if (reading->use == LISTEN && host.len == 0)
@@ -168,6 +208,10 @@ static void give_server(const struct reading *reading, struct config_memory *mem
     ret_server->scheme = reading->scheme;
     if (reading->addr.len > 0)
         ret_server->addr = reading->addr;
+    if (custom_is_any(&reading->transport)) {
+        ret_server->transport = reading->transport;
+        ret_server->transport_address = memory_string(memory, reading->transport_address);
+    }
     if (!reading->name[0])
         return;
     ret_server->host = memory_string(memory, slice_str(reading->name));
@@ -191,8 +235,9 @@ static const struct scheme *scheme_of(const struct reading *reading)
     for (size_t i = 0; i < COUNT_OF(schemes); i++)
         if (slice_starts(reading->text, schemes[i].prefix))
             return &schemes[i];
-    if (slice_starts(reading->text, SLICE("exec:")))
-        reject(reading, "exec: is not supported by this version");
+    struct weir_slice name = transports_name_in(reading->text);
+    if (is_nameless(reading->text, name))
+        reject_name(reading, name);
     else
         reject(reading, "not a URL such as http://127.0.0.1:9001, https://example.com or "
                         "unix:/run/app.sock");
@@ -206,6 +251,8 @@ static void read_url(struct reading *reading)
         read_path(reading, text);
         return;
     }
+    if (read_transport(reading))
+        return;
     const struct scheme *scheme = scheme_of(reading);
     if (!scheme)
         return;
@@ -238,7 +285,7 @@ void address_read_server(struct report *report, struct config_memory *memory,
     struct reading reading = {report, position, text, .use = CONNECT};
     if (slice_starts(text, SLICE("h2c://")))
         read_url(&reading);
-    else
+    else if (!read_transport(&reading))
         read_host_and_port(&reading);
     give_server(&reading, memory, ret_server);
 }

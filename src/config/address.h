@@ -21,8 +21,9 @@ void address_read_listen(struct report *report, struct position position, struct
 
 /*
  * A server: "host:port", "[::1]:port", "unix:/path", "h2c://host:port"; or as a URL "http://host",
- * "http://host:port", "https:" and "h2c:" alike, "unix:/path". Sets the scheme, and the address, or
- * the host and port of a name, which is `memory`'s.
+ * "http://host:port", "https:" and "h2c:" alike, "unix:/path"; either way "NAME:address" of a
+ * transport, whose name no host has then. Sets the scheme, and the address, or the host and port of
+ * a name, which is `memory`'s.
  */
 void address_read_server(struct report *report, struct config_memory *memory,
                          struct position position, struct weir_slice text,

@@ -195,7 +195,7 @@ static bool identity_fits(struct building *building, const struct yaml_node *tls
     return false;
 }
 
-/* On a Unix socket there is no name to look for. */
+/* On a Unix socket, or behind a transport, there is no name to look for. */
 static bool names_fit(struct building *building, const struct yaml_node *tls,
                       const struct upstream_values *values)
 {
@@ -203,7 +203,7 @@ static bool names_fit(struct building *building, const struct yaml_node *tls,
         return true;
     for (unsigned i = 0; i < values->options.server_count; i++) {
         const struct server_options *server = &values->options.servers[i];
-        if (server->addr.len == 0 || !addr_is_local(&server->addr))
+        if (!addr_is_local(&server->addr) && !custom_is_any(&server->transport))
             continue;
         report_error(building->report, tls->position,
                      "the server '%s' has no name: its certificate's name cannot be verified "

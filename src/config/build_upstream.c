@@ -145,7 +145,7 @@ static void leave_names_to_proxy(struct building *building, const struct yaml_no
 {
     for (unsigned i = 0; i < options->server_count; i++) {
         struct server_options *server = &options->servers[i];
-        if (addr_is_local(&server->addr))
+        if (addr_is_local(&server->addr) || custom_is_any(&server->transport))
             report_error(building->report, node->position,
                          "the server '%s' cannot be reached through a proxy", server->text);
         if (!server->host)
@@ -191,6 +191,35 @@ static void check_preface(struct building *building, const struct yaml_node *nod
                      "min_idle cannot be with proxy_protocol: each connection is one client's");
 }
 
+/* What makes no sense where a server is reached by a transport. */
+static void reject_with_transport(struct building *building, const struct yaml_node *node,
+                                  const char *key, const struct server_options *server,
+                                  const char *why)
+{
+    const struct yaml_entry *entry = yaml_find(node, slice_str(key));
+    if (entry)
+        report_error(building->report, entry->key->position, "'%s' cannot be with '%s': %s", key,
+                     server->text, why);
+}
+
+/* The servers of an upstream that a transport reaches have no socket of weir's; a session transport
+ * leaves no bytes to weir either. */
+static void check_transports(struct building *building, const struct yaml_node *node,
+                             const struct upstream_options *options)
+{
+    for (unsigned i = 0; i < options->server_count; i++) {
+        const struct server_options *server = &options->servers[i];
+        if (custom_is_any(&server->transport))
+            reject_with_transport(building, node, "tcp", server, "it is no socket");
+        if (!server->transport.sessions)
+            continue;
+        reject_with_transport(building, node, "tls", server, "its transport has its own way");
+        reject_with_transport(building, node, "protocol", server, "its transport has its own");
+        reject_with_transport(building, node, "proxy_protocol", server,
+                              "its transport has its own way");
+    }
+}
+
 /* Without TLS nobody picks. */
 static void settle_protocol(struct building *building, const struct yaml_node *node,
                             struct upstream_options *options)
@@ -233,6 +262,7 @@ void build_upstream(struct building *building, const char *name, const struct ya
     if (sources)
         check_sources(building, sources, &values.options);
     check_preface(building, node, &values.options);
+    check_transports(building, node, &values.options);
     build_upstream_tls(building, node, &values);
     settle_protocol(building, node, &values.options);
     *ret_options = values.options;

@@ -103,6 +103,8 @@ static const char *scheme_of(const struct server_options *server)
 {
     static const char *const names[] = {
         [SCHEME_HTTP] = "http://", [SCHEME_HTTPS] = "https://", [SCHEME_H2C] = "h2c://"};
+    if (custom_is_any(&server->transport))
+        return custom_name(&server->transport);
     return addr_is_local(&server->addr) ? "unix:" : names[server->scheme];
 }
 

@@ -50,10 +50,11 @@ struct question {
     struct http_response response;
 };
 
-/* A user agent sends the host as it was written in the URI; a Unix socket has none. */
+/* A user agent sends the host as it was written in the URI; what is no IP address has none. */
 static struct weir_slice host_of(const struct check *check)
 {
-    if (addr_is_local(&check->peer->options.addr))
+    const struct peer_options *peer = &check->peer->options;
+    if (addr_is_local(&peer->addr) || custom_is_any(&peer->transport))
         return SLICE("localhost");
     return slice_str(options_of(check)->servers[check->server].text);
 }

@@ -32,7 +32,9 @@ struct server_options {
     const char *name; /* the same where a proxy on the way resolves it; NULL: an address */
     uint16_t port;    /* of `host` */
     struct addr addr;
-    unsigned weight; /* 1 to 1000 */
+    struct custom_transport transport; /* in place of a socket; none: a socket */
+    const char *transport_address;     /* what it is told to open; `addr` is for eyes then */
+    unsigned weight;                   /* 1 to 1000 */
     enum url_scheme scheme;
 };
 

@@ -63,6 +63,8 @@ bool servers_peer_options(const struct service_options *service, unsigned upstre
     ret_options->upstream = options->name;
     ret_options->upstream_number = upstream;
     ret_options->addr = entry->addr;
+    ret_options->transport = options->servers[entry->server].transport;
+    ret_options->transport_address = options->servers[entry->server].transport_address;
     set_sources(service, hop, ret_options);
     ret_options->protocol = options->protocol;
     ret_options->tls = options->tls;
