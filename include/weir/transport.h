@@ -80,7 +80,8 @@ struct weir_session_transport {
     /* The bytes are valid until the next call. */
     WEIR_SUSPENDS enum weir_err (*recv_body)(void *conn, struct weir_piece *ret_piece,
                                              struct weir_time deadline);
-    /* The exchange is over; `whole`: both ways to the end. False: close the connection. */
+    /* The exchange is over; `whole`: both ways to the end. Whether the connection can carry
+     * another, which after a cut one few protocols can; false: it is closed. */
     bool (*done)(void *conn, bool whole);
     /* While it rests: whether it can still be used. Never suspends. */
     bool (*alive)(void *conn);

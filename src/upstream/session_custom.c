@@ -198,9 +198,10 @@ static enum keep give_back(struct session_custom *self, bool keep)
     bool is_good = true;
     if (self->head_sent)
         is_good = self->transport->done(self->conn, request_whole && response_whole);
+    /* After a cut the transport knows whether its protocol can go on: mostly not. */
     struct keep_facts facts = {
-        .request_incomplete = !request_whole,
-        .response_incomplete = !response_whole,
+        .request_incomplete = !is_good && !request_whole,
+        .response_incomplete = !is_good && !response_whole,
         .response_close = !is_good,
         .at_limit = !keep,
     };

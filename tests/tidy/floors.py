@@ -28,6 +28,11 @@ RESERVED = [
     (r"sanitizer/.*|valgrind/.*", {"base", "co"}, "co/san.h tells the tools of every switch"),
 ]
 
+# Sources of ours that see what a program sees, and no more.
+OUTSIDERS = {
+    "src/client/exec.c": "it proves that a transport needs the public headers only",
+}
+
 STANDARD = set(
     "assert complex ctype errno fenv float inttypes iso646 limits locale math setjmp signal "
     "stdalign stdarg stdatomic stdbool stddef stdint stdio stdlib stdnoreturn string tgmath "
@@ -122,6 +127,14 @@ def example_breaches(root):
                 yield path, line, f"'{name}': an example uses the public headers only"
 
 
+def outsider_breaches(root):
+    for name, reason in OUTSIDERS.items():
+        path = root / name
+        for line, bracket, include in includes(path) if path.is_file() else ():
+            if bracket == '"':
+                yield path, line, f"'{include}': {reason}"
+
+
 def main():
     root = tidy.arguments(__doc__).root.resolve()
     return tidy.report(root, [
@@ -130,6 +143,7 @@ def main():
         ("public headers include only public headers", list(public_breaches(root))),
         ("kernel and library headers stay on their floors", list(reserved_breaches(root))),
         ("examples include only public headers", list(example_breaches(root))),
+        ("what is written as a program's own includes the same", list(outsider_breaches(root))),
     ])
 
 

@@ -43,6 +43,9 @@ static void check_read(enum how how, const char *text, const char *want)
         buf_printf(&messages, "%s", addr_print(addr, printed));
     if (server.host)
         buf_printf(&messages, "name %s %u", server.host, server.port);
+    if (server.transport_address)
+        buf_printf(&messages, " by %s, %s", custom_name(&server.transport),
+                   server.transport_address);
     if (server.scheme != SCHEME_HTTP)
         buf_printf(&messages, server.scheme == SCHEME_HTTPS ? " over TLS" : " in HTTP/2");
     CHECK_SLICE(buf_slice(&messages), want);
@@ -117,7 +120,6 @@ TEST(urls)
     check_read(URL, "h2c://a", "name a 80 in HTTP/2");
     check_read(URL, "h2c://127.0.0.1:9001/", "127.0.0.1:9001 in HTTP/2");
     check_read(URL, "h2c://[::1]:81", "[::1]:81 in HTTP/2");
-    check_read(URL, "exec:a b", MESSAGE("exec:a b", "exec: is not supported by this version"));
     static const char *const others[] = {"ftp://a",  "127.0.0.1:80", "",     "http:/a",
                                          "HTTP://a", "h2://a",       "h2c:a"};
     for (size_t i = 0; i < COUNT_OF(others); i++) {
@@ -140,6 +142,31 @@ TEST(urls)
                MESSAGE("http://127.0.0.1:", "a port is a number from 1 to 65535"));
     check_read(URL, "http://127.0.0.1:0",
                MESSAGE("http://127.0.0.1:0", "a port is a number from 1 to 65535"));
+}
+
+TEST(transports)
+{
+    static const char none[] = "there is no transport 'exe'; there are: exec";
+    static const char nothing[] =
+        "behind the colon stands what the transport opens: exec:/usr/bin/app";
+    char text[400] = "exec:", want[800];
+    check_read(URL, "exec:a b", "exec:a b by exec, a b");
+    check_read(CONNECT, "exec:a b", "exec:a b by exec, a b");
+    check_read(CONNECT, "exec:8080", "exec:8080 by exec, 8080"); /* no host has that name then */
+    check_read(CONNECT, "exec:a\nb", "exec:a b... 1baa97b3c8be2361 by exec, a\nb");
+    memset(text + 5, 'x', 300);
+    snprintf(want, sizeof want, "exec:%.82s... 29752b6b6a2a59d2 by exec, %s", text + 5, text + 5);
+    check_read(CONNECT, text, want);
+    snprintf(want, sizeof want, "f:1:2: error: 'exec:': %s\n", nothing);
+    check_read(URL, "exec:", want);
+    check_read(CONNECT, "exec:", want);
+    snprintf(want, sizeof want, "f:1:2: error: 'exe:app': %s\n", none);
+    check_read(URL, "exe:app", want);
+    check_read(CONNECT, "exe:app", want);
+    check_read(CONNECT, "exe:80", "name exe 80");
+    check_read(CONNECT, "Exec:app", MESSAGE("Exec:app", "a port is a number from 1 to 65535"));
+    check_read(CONNECT, "exe:1x", MESSAGE("exe:1x", "a port is a number from 1 to 65535"));
+    check_read(LISTEN, "exec:a", MESSAGE("exec:a", "a port is a number from 0 to 65535"));
 }
 
 /* No other URL belongs where a server's address is: what http:// says goes without saying, and

@@ -2,6 +2,7 @@
 #include "config/build.h"
 
 #include "base/check.h"
+#include "client/transports.h"
 #include "tests/unit/config/load.h"
 
 static void check_addr(const struct addr *addr, const char *want)
@@ -81,6 +82,59 @@ TEST(wrong_servers)
            "t.yaml:12:11: error: '127.0.0.1:0': a port is a number from 1 to 65535\n");
     REJECT(SERVICE_HEAD "    upstream: h2c://example.com/v1\n",
            "t.yaml:4:15: error: 'h2c://example.com/v1': a path in a URL is not supported\n");
+}
+
+TEST(servers_that_a_transport_reaches)
+{
+    struct snapshot *snapshot =
+        LOAD(UPSTREAM_HEAD "      servers: [\"exec:cat -u\", {address: exec:cat, weight: 2}]\n"
+                           "      proxy_protocol: v2\n"
+                           "      protocol: http2\n");
+    if (!CHECK(snapshot))
+        return;
+    const struct server_options *servers = snapshot->services[0].upstreams[0].servers;
+    check_addr(&servers[0].addr, "exec:cat -u");
+    CHECK_SLICE(slice_str(servers[0].transport_address), "cat -u");
+    CHECK(servers[1].transport.bytes == &exec_transport && servers[1].weight == 2);
+    snapshot_unref(&snapshot);
+    REJECT(UPSTREAM_HEAD "      servers: [\"exec:cat\"]\n"
+                         "      tcp: {fast_open: true}\n"
+                         "      bind_to: [127.0.0.1]\n",
+           "t.yaml:6:7: error: 'tcp' cannot be with 'exec:cat': it is no socket\n"
+           "t.yaml:7:16: error: none of these addresses is of the same kind as the server "
+           "'exec:cat'\n");
+    REJECT(UPSTREAM_HEAD "      servers: [\"exec:cat\"]\n"
+                         "      proxy: {address: 127.0.0.1:3128}\n",
+           "t.yaml:6:14: error: the server 'exec:cat' cannot be reached through a proxy\n");
+    REJECT(UPSTREAM_HEAD "      servers: [\"exec:cat\"]\n"
+                         "      tls: {}\n",
+           "t.yaml:6:12: error: the server 'exec:cat' has no name: its certificate's name cannot "
+           "be verified without 'sni' or 'alternative_cn'\n");
+    REJECT(SERVICE_HEAD "    upstream: exce:cat\n",
+           "t.yaml:4:15: error: 'exce:cat': there is no transport 'exce'; there are: exec\n");
+}
+
+/* What a session transport carries is its own affair. */
+TEST(servers_of_a_session_transport)
+{
+    static struct weir_session_transport toy = {.name = "toysessions"};
+    /* Nobody calls these. */
+    memset((char *)&toy + offsetof(struct weir_session_transport, open), 1,
+           sizeof toy - offsetof(struct weir_session_transport, open));
+    CHECK_OK(weir_transport_register_sessions(&toy));
+    struct snapshot *snapshot = LOAD(SERVICE_HEAD "    upstream: toysessions:x\n");
+    CHECK(snapshot && snapshot->services[0].upstreams[0].servers[0].transport.sessions == &toy);
+    snapshot_unref(&snapshot);
+    REJECT(UPSTREAM_HEAD "      servers: [\"toysessions:x\"]\n"
+                         "      tls: {sni: a.example.com, verify_cert: false}\n"
+                         "      protocol: auto\n"
+                         "      proxy_protocol: v1\n",
+           "t.yaml:6:7: error: 'tls' cannot be with 'toysessions:x': its transport has its own "
+           "way\n"
+           "t.yaml:7:7: error: 'protocol' cannot be with 'toysessions:x': its transport has its "
+           "own\n"
+           "t.yaml:8:7: error: 'proxy_protocol' cannot be with 'toysessions:x': its transport has "
+           "its own way\n");
 }
 
 static void check_protocol(const char *upstream, enum peer_protocol want, const char *messages)

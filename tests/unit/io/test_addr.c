@@ -148,4 +148,40 @@ TEST(a_name_is_an_address_to_print_and_compare)
     CHECK_ERR(WEIR_E_ADDRESS, addr_of_name((struct weir_slice){host, longest + 1}, 65535, &out));
 }
 
+TEST(any_text_is_an_address_to_print_and_compare)
+{
+    struct addr addr, same, other;
+    char text[400], first[ADDR_TEXT_SIZE], second[ADDR_TEXT_SIZE];
+    addr_of_text(SLICE("exec:cat -u"), &addr);
+    addr_of_text(SLICE("exec:cat -u"), &same);
+    addr_of_text(SLICE("exec:cat"), &other);
+    CHECK(addr_is_name(&addr) && !addr_is_local(&addr) && addr_port(&addr) == 0);
+    CHECK(addr_equal(&addr, &same) && !addr_equal(&addr, &other));
+    CHECK_SLICE(slice_str(addr_print(&addr, first)), "exec:cat -u");
+    CHECK_SLICE(slice_str(addr_print_ip(&addr, first)), "unix");
+    /* As long as fits it is whole; what is longer differs all the same. */
+    memset(text, 'x', sizeof text);
+    size_t longest = sizeof addr.local.sun_path - 1;
+    addr_of_text(slice_of(text, longest), &addr);
+    CHECK(slice_equal(slice_str(addr_print(&addr, first)), slice_of(text, longest)));
+    addr_of_text(slice_of(text, longest + 1), &addr);
+    addr_of_text(slice_of(text, longest + 2), &other);
+    CHECK(strlen(addr_print(&addr, first)) == longest);
+    CHECK(strlen(addr_print(&other, second)) == longest && strcmp(first, second) != 0);
+    CHECK(strstr(first, "xxx... "));
+    CHECK(!addr_equal(&addr, &other));
+    /* A character is not cut in two, and nothing moves the cursor. */
+    for (size_t i = 0; i + 1 < sizeof text; i += 2)
+        memcpy(text + i, "\xc3\xa4", 2);
+    for (size_t from = 0; from < 2; from++) {
+        addr_of_text(slice_of(text + from, 300), &addr);
+        const char *dots = strstr(addr_print(&addr, first), "...");
+        CHECK(dots && dots[-1] == '\xa4');
+    }
+    addr_of_text(SLICE("a\nb\x7f"), &addr);
+    addr_of_text(SLICE("a b "), &other);
+    CHECK(strncmp(addr_print(&addr, first), "a b ... ", 8) == 0);
+    CHECK(!addr_equal(&addr, &other));
+}
+
 CHECK_MAIN

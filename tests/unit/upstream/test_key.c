@@ -32,6 +32,7 @@ static void fill_options(struct peer_options *options, int fill, const char *add
     options->addr = addr_of(addr);
     options->source.len = 0;
     options->protocol = plain.protocol;
+    options->transport = (struct custom_transport){NULL, NULL};
     options->tls = NULL;
     options->tls_name = NULL;
     options->proxy = NULL;
@@ -101,6 +102,31 @@ static unsigned way_mutants(struct peer_options *all, unsigned count)
     return count;
 }
 
+/* What a transport opens, which is in no addr. */
+static unsigned transport_mutants(struct peer_options *all, unsigned count)
+{
+    static const struct weir_byte_transport exec = {.name = "exec"}, exe = {.name = "exe"};
+    static const struct weir_session_transport sessions = {.name = "sessions"};
+    static char addresses[2][4000];
+    for (unsigned i = 0; i < COUNT_OF(addresses); i++) {
+        memset(addresses[i], 'x', sizeof addresses[i] - 1);
+        addresses[i][sizeof addresses[i] - 2] = (char)('0' + i);
+        all[count].transport_address = addresses[i];
+        all[count++].transport.bytes = &exec;
+    }
+    all[count].transport_address = "";
+    all[count++].transport.bytes = &exec;
+    all[count].transport_address = "cat";
+    all[count++].transport.bytes = &exec;
+    all[count].transport_address = "cat";
+    all[count++].transport.bytes = &exe;
+    all[count].transport_address = "ccat";
+    all[count++].transport.bytes = &exe;
+    all[count].transport_address = "cat";
+    all[count++].transport.sessions = &sessions;
+    return count;
+}
+
 /* The same peer but for one field that makes two connections different, each time another. */
 static unsigned mutants(struct peer_options all[static MUTANTS])
 {
@@ -129,6 +155,7 @@ static unsigned mutants(struct peer_options all[static MUTANTS])
     all[count++].tcp.receive_buffer = 4096;
     count = tls_mutants(all, count);
     count = way_mutants(all, count);
+    count = transport_mutants(all, count);
     must(count <= MUTANTS);
     return count;
 }
