@@ -193,12 +193,15 @@ def test_no_child_is_left_behind(weir, connect, way):
 
 
 def test_a_stubborn_child_is_killed_by_who_comes_later(weir, connect):
-    proxy = weir(one_upstream(child("stubborn"), upstream={"idle_timeout": "10ms"}))
+    proxy = weir(one_upstream(service={
+        "routes": [{"path": "/once", "upstream": "once"}, {"upstream": "web"}],
+        "upstreams": {"web": {"servers": [child("stubborn")], "idle_timeout": "10ms"},
+                      "once": {"servers": [child("once")]}}}))
     client = connect(proxy)
     pid = pid_of(client.get())
-    wait_equal(proxy.closed, {"idle_timeout": 1})
+    wait_until(lambda: proxy.closed().get("idle_timeout") == 1)
     assert not has_ended(pid)
-    wait_until(lambda: pid_of(client.get()) and is_gone(pid), 10)
+    wait_until(lambda: pid_of(client.get("/once")) and is_gone(pid), 10)
 
 
 def test_health_is_checked_over_it(weir, connect):
