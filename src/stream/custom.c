@@ -352,11 +352,19 @@ static enum stream_state session_look(struct stream *stream, enum look look, str
     return self->end;
 }
 
+/* In use the descriptor is the transport's alone to wait for. */
+static void session_watch(struct stream *stream, stream_watch_fn *watch, void *owner)
+{
+    custom_watch(stream, watch, owner);
+    if (!watch)
+        poller_stop(&of(stream)->poller);
+}
+
 static const struct stream_ops session_ops = {
     .name = "custom session",
     .look = session_look,
     .peer_ended = custom_peer_ended,
-    .watch = custom_watch,
+    .watch = session_watch,
     .peer = custom_peer,
     .close = custom_close,
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "stream/custom.h"
 
+#include "io/poller.h"
 #include "tests/unit/base/aborts.h"
 #include "tests/unit/http/stage.h"
 #include "tests/unit/stream/toy_transport.h"
@@ -457,6 +458,41 @@ STAGE_EACH(a_connection_of_sessions_is_looked_at_and_watched)
     STAGE_UNTIL(watched > 1);
     check_look(STREAM_ENDED);
     CHECK(stream_peer_ended(stream));
+    finish();
+}
+
+static bool was_ready;
+
+static void on_ready(struct poller *poller, bool readable, bool writable)
+{
+    (void)writable;
+    was_ready = readable;
+    poller_stop(poller);
+}
+
+/* As weir_wait_fd() does it, while it carries an exchange. */
+STAGE_EACH(a_session_s_transport_polls_its_descriptor_itself)
+{
+    struct custom_transport custom = {.sessions = &toy_sessions};
+    struct poller poller;
+    toy = (struct toy){.refusal = WEIR_OK};
+    lives = true;
+    closes = was_ready = false;
+    watched = 0;
+    stream = NULL;
+    if (!CHECK_OK(custom_stream_open(&stage.streams.custom, &custom, "x", in_ms(5000), &stream)))
+        return;
+    for (int i = 0; i < 2; i++) {
+        stream_watch(stream, on_watch, &watched);
+        stage_turns();
+        stream_watch(stream, NULL, NULL);
+        CHECK_OK(poller_start(&stage.loop, &poller, toy.ours, true, false, on_ready));
+        write_theirs("x");
+        STAGE_UNTIL(was_ready);
+        CHECK_EQ(1, read(toy.ours, &(char){0}, 1));
+        CHECK_EQ(0, watched);
+        was_ready = false;
+    }
     finish();
 }
 
