@@ -37,8 +37,7 @@ void arena_cache_fini(struct arena_cache *cache);
 void arena_init(struct arena *arena, struct arena_cache *cache, size_t limit_bytes);
 /* Gives every block back; all that was allocated is gone. May be called twice. */
 void arena_fini(struct arena *arena);
-/* Makes `to`, which is no arena yet, the owner of all that `from` has: it may lie in that memory.
- */
+/* Makes `to`, which is no arena yet, the owner of all that `from` has; it may lie in there. */
 void arena_move(struct arena *to, struct arena *from);
 
 /* `bytes` aligned for any type; NULL when over the limit. Not zeroed. */

@@ -8,22 +8,26 @@
  */
 
 #include "base/map.h"
+#include "io/resolve.h"
 #include "upstream/pool.h"
 #include <weir/peer.h>
 
 struct peers_options {
     struct pool *pool;
-    const char *upstream;     /* how logs and metrics call them all */
-    unsigned upstream_number; /* which of the pool's stats counts them */
+    const char *upstream;             /* how logs and metrics call them all */
+    unsigned upstream_number;         /* which of the pool's stats counts them */
+    struct resolver_options resolver; /* who is asked for names */
 };
 
 struct peers {
     struct peers_options options;
-    struct map map; /* by number of the weir_peer */
+    struct map map;            /* by number of the weir_peer */
+    struct list all;           /* the same; looked at longest ago first */
+    struct resolver *resolver; /* NULL: there was no name yet */
 };
 
 void peers_init(struct peers *peers, const struct peers_options *options);
-/* The pool is drained, and no session is left. */
+/* The pool is drained, and no session is left. Nobody waits for a name (checked). */
 void peers_fini(struct peers *peers);
 
 /*

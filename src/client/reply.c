@@ -4,31 +4,31 @@
 #include "base/check.h"
 #include "io/loop.h"
 
-/* The largest head that is received, twice, and what tells of its fields. */
-enum { ARENA_BYTES = 128 * 1024 };
+/* Of a head, with what is set in it afterwards. */
+enum { HEAD_BYTES = 512 * 1024 };
 
 enum weir_err reply_new(struct weir_reply **ret_reply)
 {
     struct arena arena;
-    arena_init(&arena, &loop_here()->arenas, ARENA_BYTES);
+    arena_init(&arena, &loop_here()->arenas, HEAD_BYTES);
     struct weir_reply *reply = arena_alloc(&arena, sizeof *reply);
-    if (!reply)
+    if (!reply) {
+        arena_fini(&arena);
         return WEIR_E_NO_MEMORY;
-    *reply = (struct weir_reply){.head = NULL};
-    arena_move(&reply->arena, &arena);
+    }
+    *reply = (struct weir_reply){.response = {.http = NULL}};
     buf_init(&reply->body);
+    arena_move(&reply->own, &arena);
     *ret_reply = reply;
     return WEIR_OK;
 }
 
 enum weir_err reply_set_response(struct weir_reply *reply, const struct http_response *response)
 {
-    struct http_response *head = message_copy_response(response, &reply->arena);
-    if (!head)
+    struct http_response *copy = message_copy_response(response, &reply->own);
+    if (!copy)
         return WEIR_E_NO_MEMORY;
-    reply->head = head;
-    message_of_response(&reply->response, head, &reply->arena);
-    buf_clear(&reply->body);
+    message_of_response(&reply->response, copy, &reply->own);
     return WEIR_OK;
 }
 
@@ -40,20 +40,9 @@ enum weir_err reply_add(struct weir_reply *reply, struct weir_slice bytes, uint6
     return reply->body.failed ? WEIR_E_NO_MEMORY : WEIR_OK;
 }
 
-void weir_reply_free(struct weir_reply **reply)
-{
-    struct weir_reply *freed = *reply;
-    struct arena arena;
-    *reply = NULL;
-    if (!freed)
-        return;
-    buf_fini(&freed->body);
-    arena_move(&arena, &freed->arena);
-    arena_fini(&arena);
-}
-
 struct weir_response *weir_reply_response(struct weir_reply *reply)
 {
+    must(reply->response.http);
     return &reply->response;
 }
 
@@ -65,4 +54,15 @@ struct weir_slice weir_reply_body(const struct weir_reply *reply)
 void weir_reply_connection(const struct weir_reply *reply, struct weir_connection *ret_connection)
 {
     *ret_connection = reply->connection;
+}
+
+void weir_reply_free(struct weir_reply **reply)
+{
+    struct arena own;
+    if (!*reply)
+        return;
+    buf_fini(&(*reply)->body);
+    arena_move(&own, &(*reply)->own);
+    arena_fini(&own);
+    *reply = NULL;
 }

@@ -2,6 +2,7 @@
 #include "config/value.h"
 
 #include "base/slice.h"
+#include "client/url.h"
 #include "io/addr.h"
 
 struct unit {
@@ -18,7 +19,7 @@ static const struct unit sizes[] = {
     {SLICE("MiB"), 1 << 20}, {SLICE("GiB"), 1 << 30},
 };
 
-enum { NAME_BYTES_MAX = 64, HOST_BYTES_MAX = 253 };
+enum { NAME_BYTES_MAX = 64 };
 
 static bool is_digit(char byte)
 {
@@ -76,24 +77,9 @@ bool value_bool(struct weir_slice text, bool *ret_bool)
     return true;
 }
 
-static bool is_name_byte(char byte)
-{
-    char lower = slice_lower(byte);
-    return (lower >= 'a' && lower <= 'z') || is_digit(byte) || byte == '-' || byte == '_' ||
-           byte == '.';
-}
-
-static bool are_name_bytes(struct weir_slice text)
-{
-    for (size_t i = 0; i < text.len; i++)
-        if (!is_name_byte(text.at[i]))
-            return false;
-    return text.len > 0;
-}
-
 bool value_is_name(struct weir_slice text)
 {
-    return text.len <= NAME_BYTES_MAX && are_name_bytes(text);
+    return text.len <= NAME_BYTES_MAX && url_are_host_bytes(text);
 }
 
 bool value_host(struct weir_slice text, char *ret_host)
@@ -101,7 +87,7 @@ bool value_host(struct weir_slice text, char *ret_host)
     struct addr ignored;
     struct weir_slice name = slice_starts(text, SLICE("*.")) ? slice_skip(text, 2) : text;
     bool is_address = text.len > 0 && text.at[0] == '[' && addr_parse_ip(text, &ignored) == WEIR_OK;
-    if (!is_address && (name.len > HOST_BYTES_MAX || !are_name_bytes(name)))
+    if (!is_address && (name.len > HOST_BYTES_MAX || !url_are_host_bytes(name)))
         return false;
     for (size_t i = 0; i < text.len; i++)
         ret_host[i] = slice_lower(text.at[i]);

@@ -200,6 +200,13 @@ enum weir_err hop_request(struct http_request *request, const struct http_framin
     return add_forwarding(request, from, arena);
 }
 
+enum weir_err hop_own_request(struct http_request *request, const struct http_framing *framing,
+                              struct arena *arena)
+{
+    TRY(set_host(request));
+    return set_framing(&request->fields, framing, arena);
+}
+
 enum weir_err hop_response(struct http_response *response, bool upgrade, struct arena *arena)
 {
     struct fields *fields = &response->fields;

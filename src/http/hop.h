@@ -40,6 +40,13 @@ enum weir_err hop_request(struct http_request *request, const struct http_framin
                           bool upgrade, const struct hop_from *from, struct arena *arena);
 
 /*
+ * Makes a request of our own ready, which begins here: Host, and what frames its body. Errors as
+ * hop_request().
+ */
+enum weir_err hop_own_request(struct http_request *request, const struct http_framing *framing,
+                              struct arena *arena);
+
+/*
  * Makes a server's response ready for a client: the same fields out, Via in. Content-Length stays
  * if it is true (not beside Transfer-Encoding). What frames the response on the client's connection
  * is put in by the downstream. `upgrade`: status 101; Upgrade stays and "Connection: upgrade" goes

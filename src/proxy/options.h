@@ -8,6 +8,7 @@
  * filler's and must outlive the service. *_init() fills in the defaults of docs/configuration.md.
  */
 
+#include "client/url.h"
 #include "downstream/options.h"
 #include "io/addr.h"
 #include "io/resolve.h"
@@ -17,13 +18,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-
-/* What a URL says of how its server is spoken with. */
-enum url_scheme {
-    SCHEME_HTTP, /* nothing: as an address, and unix: */
-    SCHEME_HTTPS,
-    SCHEME_H2C, /* HTTP/2 without TLS */
-};
 
 /* One server of an upstream. */
 struct server_options {

@@ -15,11 +15,11 @@
 #include "http/hop.h"
 #include "proxy/client_cert.h"
 #include "proxy/relay.h"
-#include "proxy/retry.h"
 #include "proxy/route.h"
 #include "proxy/servers.h"
 #include "proxy/service.h"
 #include "upstream/connector.h"
+#include "upstream/retry.h"
 
 /* A server that sends interim responses without end is not waited for. */
 enum { INTERIM_MAX = 64 };

@@ -157,3 +157,14 @@ void pool_drain_peer(struct pool *pool, struct peer *peer)
     forget_peer(pool, peer);
     peer_unref(peer);
 }
+
+void pool_disown_peer(struct pool *pool, struct peer *peer)
+{
+    peer_ref(peer);
+    peer->disowned = true;
+    list_remove(&peer->sibling);
+    if (peer->known)
+        peer->known->unwanted = true; /* who still wants it says so with its next request */
+    forget_peer(pool, peer);
+    peer_unref(peer);
+}

@@ -59,7 +59,7 @@ void peer_unref(struct peer *peer)
         return;
     if (peer->base)
         free_variety(peer);
-    else if (peer->drained && peer->unused)
+    else if ((peer->drained || peer->disowned) && peer->unused)
         peer->unused(peer);
 }
 

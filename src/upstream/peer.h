@@ -113,9 +113,10 @@ struct peer {
     struct pool_key *known;      /* its key in its pool, which is held; NULL: it was not adopted */
     struct peer *base;           /* of whom it is a variety for one client, see peer_new_for() */
     bool drained;
+    bool disowned; /* nobody asks with it any more, but what it has may rest and be reused */
     unsigned references;
-    void (*unused)(struct peer *peer); /* called when it is drained and the last reference goes; may
-                                          be NULL */
+    void (*unused)(struct peer *peer); /* called when it is drained or disowned and the last
+                                          reference goes; may be NULL */
 };
 
 /* Defaults of docs/configuration.md; the address is left empty. */

@@ -115,6 +115,12 @@ enum weir_err pool_adopt_peer(struct pool *pool, struct peer *peer);
  */
 void pool_drain_peer(struct pool *pool, struct peer *peer);
 
+/*
+ * Nobody will ask with this peer any more: what it has goes on for others with the same key, which
+ * is kept as long as there is something under it.
+ */
+void pool_disown_peer(struct pool *pool, struct peer *peer);
+
 /* What this part knows of the peer's key; NULL when memory is out. */
 struct pool_key *pool_key_of(struct pool *pool, const struct peer *peer);
 /* As long as it is held the key is not forgotten. */

@@ -57,6 +57,7 @@ struct session {
     struct session_story story;
     struct weir_time
         released_before; /* when its connection was last released, if it is a reused one */
+    struct weir_time until; /* nothing of it waits longer than that; WEIR_NEVER at first */
     bool any_sent;       /* something of the request was given to the connection */
     bool any_received;   /* a byte of a response has come */
     bool request_sent;   /* the request was taken to its end */

@@ -17,12 +17,14 @@ static const struct peer_limits *limits_of(const struct session_h1 *self)
 
 static struct weir_time write_deadline(const struct session_h1 *self)
 {
-    return loop_deadline(self->wire.stream->loop, limits_of(self)->write_timeout);
+    struct weir_time limit = loop_deadline(self->wire.stream->loop, limits_of(self)->write_timeout);
+    return weir_time_min(limit, self->session.until);
 }
 
 static struct weir_time read_deadline(const struct session_h1 *self)
 {
-    return loop_deadline(self->wire.stream->loop, limits_of(self)->read_timeout);
+    struct weir_time limit = loop_deadline(self->wire.stream->loop, limits_of(self)->read_timeout);
+    return weir_time_min(limit, self->session.until);
 }
 
 /*
@@ -256,6 +258,7 @@ enum weir_err session_h1_open(struct conn **conn, const struct session_story *st
     self->session.conn = *conn;
     self->session.story = *story;
     self->session.released_before = (*conn)->released;
+    self->session.until = WEIR_NEVER;
     h1_wire_init(&self->wire, (*conn)->stream, WIRE_RESPONSES);
     h1_out_init(&self->out, (*conn)->stream);
     *conn = NULL;

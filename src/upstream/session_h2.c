@@ -22,12 +22,16 @@ static const struct peer *peer_of(const struct session_h2 *self)
 
 static struct weir_time read_deadline(const struct session_h2 *self)
 {
-    return loop_deadline(self->pool->loop, peer_of(self)->options.limits.read_timeout);
+    struct weir_time limit =
+        loop_deadline(self->pool->loop, peer_of(self)->options.limits.read_timeout);
+    return weir_time_min(limit, self->session.until);
 }
 
 static struct weir_time write_deadline(const struct session_h2 *self)
 {
-    return loop_deadline(self->pool->loop, peer_of(self)->options.limits.write_timeout);
+    struct weir_time limit =
+        loop_deadline(self->pool->loop, peer_of(self)->options.limits.write_timeout);
+    return weir_time_min(limit, self->session.until);
 }
 
 /* --- The request ----------------------------------------------------------------------------- */
@@ -206,6 +210,7 @@ enum weir_err session_h2_open(struct conn **conn, const struct session_story *st
     self->session.conn = *conn;
     self->session.story = *story;
     self->session.released_before = (*conn)->released;
+    self->session.until = WEIR_NEVER;
     self->pool = pool;
     arena_init(&self->arena, &pool->loop->arenas, ARENA_BYTES);
     h2_stream_init(&self->stream, &self->arena);

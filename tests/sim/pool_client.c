@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/slice.h"
 #include "co/wait.h"
-#include "proxy/retry.h"
+#include "upstream/retry.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef PROXY_RETRY_H
-#define PROXY_RETRY_H
+#ifndef UPSTREAM_RETRY_H
+#define UPSTREAM_RETRY_H
 
 /*
  * May a request that failed be tried again, and where? docs/reuse.md as a ladder: the first

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "proxy/retry.h"
+#include "upstream/retry.h"
 
 static enum retry_verdict decide_connecting(const struct retry_facts *facts)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* docs/reuse.md, as the complete product of what can be. */
-#include "proxy/retry.h"
+#include "upstream/retry.h"
 
 #include "base/check.h"
 
