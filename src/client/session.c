@@ -153,6 +153,11 @@ WEIR_SUSPENDS static enum weir_err recv_final(struct weir_session *session,
     return WEIR_E_RESPONSE_MALFORMED;
 }
 
+static bool is_empty(const struct http_framing *framing)
+{
+    return framing->body == BODY_NONE || (framing->body == BODY_LENGTH && framing->length == 0);
+}
+
 enum weir_err weir_session_recv_head(struct weir_session *session,
                                      struct weir_response **ret_response)
 {
@@ -169,8 +174,10 @@ enum weir_err weir_session_recv_head(struct weir_session *session,
     if (!received)
         return WEIR_E_NO_MEMORY;
     message_of_response(&session->response, received, &session->arena);
-    session_finish(session->inner, true);
-    session->piece.last = !session->inner->conn; /* it had no body */
+    if (is_empty(&session->framing)) {
+        session_finish(session->inner, true);
+        session->piece.last = !session->inner->conn; /* else its end is received */
+    }
     *ret_response = &session->response;
     return WEIR_OK;
 }

@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: MIT */
+#include "client/session.h"
+
+#include "client/peer.h"
+
+#include "tests/unit/client/play.h"
+
+/* A session whose head is written down. */
+WEIR_SUSPENDS static struct weir_session *begin(const char *method, const char *path,
+                                                uint64_t body_bytes)
+{
+    struct weir_request *request = play_request(method, path);
+    struct weir_session *session = NULL;
+    CHECK_OK(weir_connector_get(connector, peer, WEIR_ANY, PLAY_DEADLINE, &session));
+    CHECK_OK(weir_session_send_head(session, request, body_bytes));
+    weir_request_free(&request); /* it was copied */
+    return session;
+}
+
+WEIR_SUSPENDS static unsigned recv_status(struct weir_session *session)
+{
+    struct weir_response *response = NULL;
+    return CHECK_OK(weir_session_recv_head(session, &response)) ? weir_response_status(response)
+                                                                : 0;
+}
+
+/* The whole body. */
+WEIR_SUSPENDS static struct weir_slice recv_body(struct weir_session *session)
+{
+    static char body[BIG_BYTES + 1];
+    struct weir_piece piece = {.last = false};
+    size_t len = 0;
+    while (!piece.last && CHECK_OK(weir_session_recv(session, PLAY_DEADLINE, &piece))) {
+        if (!CHECK(len + piece.bytes.len < sizeof body))
+            break;
+        if (piece.bytes.len > 0)
+            memcpy(body + len, piece.bytes.at, piece.bytes.len);
+        len += piece.bytes.len;
+    }
+    return slice_of(body, len);
+}
+
+static unsigned idle_count(void)
+{
+    struct weir_pool_counts counts;
+    weir_connector_counts(connector, &counts);
+    return counts.idle;
+}
+
+PLAY(a_whole_exchange_keeps_the_connection)
+{
+    struct weir_connection connection;
+    struct weir_piece piece;
+    struct weir_session *session = begin("GET", "/a", WEIR_BODY_NONE);
+    CHECK_EQ(200, recv_status(session));
+    CHECK_SLICE(recv_body(session), "GET /a HTTP/1.1");
+    CHECK_EQ(1, idle_count()); /* before the release */
+    CHECK_OK(weir_session_recv(session, PLAY_DEADLINE, &piece));
+    CHECK(piece.last && piece.bytes.len == 0);
+    weir_session_connection(session, &connection);
+    CHECK_EQ(1, connection.requests);
+    CHECK(connection.connect.ns > 0);
+    CHECK(weir_session_release(&session));
+    CHECK(!session);
+    CHECK(!weir_session_release(&session));
+    CHECK_EQ(1, idle_count());
+}
+
+PLAY(the_head_lasts_until_the_release)
+{
+    struct weir_response *response = NULL;
+    struct weir_session *session = begin("GET", "/big", WEIR_BODY_NONE);
+    CHECK_OK(weir_session_recv_head(session, &response));
+    CHECK_EQ(BIG_BYTES, recv_body(session).len);
+    CHECK_SLICE(weir_fields_get(weir_response_fields(response), "content-length"), "300000");
+    CHECK_OK(weir_fields_set(weir_response_fields(response), "A", SLICE("b")));
+    CHECK(weir_session_release(&session));
+}
+
+PLAY(interim_heads_are_dropped)
+{
+    struct weir_session *session = begin("GET", "/interim", WEIR_BODY_NONE);
+    CHECK_EQ(200, recv_status(session));
+    CHECK_SLICE(recv_body(session), "GET /interim HTTP/1.1");
+    CHECK(weir_session_release(&session));
+}
+
+PLAY(a_body_goes_in_pieces)
+{
+    static const uint64_t lengths[] = {9, WEIR_BODY_UNKNOWN};
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        struct weir_session *session = begin("POST", "/echo", lengths[i]);
+        CHECK_OK(weir_session_send(session, SLICE("one"), false));
+        CHECK_OK(weir_session_send(session, SLICE(""), false));
+        CHECK_OK(weir_session_send(session, SLICE("twothr"), lengths[i] == 9));
+        if (lengths[i] != 9)
+            CHECK_OK(weir_session_send(session, SLICE(""), true));
+        CHECK_EQ(200, recv_status(session));
+        struct weir_slice body = recv_body(session);
+        CHECK(memmem(body.at, body.len, "one", 3) && memmem(body.at, body.len, "twothr", 6));
+        CHECK(weir_session_release(&session));
+    }
+}
+
+PLAY(what_is_not_as_long_as_was_said_is_refused)
+{
+    static const struct {
+        uint64_t said;
+        const char *sent;
+        bool last;
+    } rows[] = {{3, "four", false},
+                {3, "four", true},
+                {3, "ab", true},
+                {3, "", true},
+                {0, "a", true},
+                {0, "a", false},
+                {WEIR_BODY_NONE, "a", false},
+                {WEIR_BODY_NONE, "a", true}};
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        struct weir_session *session = begin("POST", "/echo", rows[i].said);
+        CHECK_ERR(WEIR_E_BODY_LENGTH,
+                  weir_session_send(session, weir_str(rows[i].sent), rows[i].last));
+        weir_session_release(&session);
+    }
+    CHECK_EQ(0, atomic_load(&origin.requests));
+}
+
+PLAY(no_body_needs_no_send)
+{
+    static const uint64_t lengths[] = {0, WEIR_BODY_NONE};
+    for (size_t i = 0; i < COUNT_OF(lengths); i++) {
+        struct weir_session *session = begin("PUT", "/a", lengths[i]);
+        CHECK_OK(weir_session_send(session, SLICE(""), true));
+        CHECK_EQ(200, recv_status(session));
+        CHECK_SLICE(recv_body(session), "PUT /a HTTP/1.1");
+        CHECK(weir_session_release(&session));
+    }
+    CHECK_EQ(1, origin.accepted);
+}
+
+PLAY(what_is_not_whole_is_not_kept)
+{
+    struct weir_session *session = begin("POST", "/echo", 9);
+    CHECK_OK(weir_session_send(session, SLICE("part"), false));
+    CHECK(!weir_session_release(&session));
+    session = begin("GET", "/big", WEIR_BODY_NONE);
+    CHECK_EQ(200, recv_status(session));
+    CHECK(!weir_session_release(&session));
+    session = begin("GET", "/close", WEIR_BODY_NONE);
+    CHECK_EQ(200, recv_status(session));
+    CHECK_SLICE(recv_body(session), "GET /close HTTP/1.1");
+    CHECK(!weir_session_release(&session));
+    CHECK_EQ(0, idle_count());
+}
+
+PLAY(a_session_that_was_not_used_is_kept)
+{
+    struct weir_session *session = NULL;
+    CHECK_OK(weir_connector_get(connector, peer, WEIR_SURE, PLAY_DEADLINE, &session));
+    CHECK(weir_session_release(&session));
+    CHECK_EQ(1, idle_count());
+    CHECK_OK(weir_connector_get(connector, peer, WEIR_FRESH, PLAY_DEADLINE, &session));
+    CHECK(weir_session_release(&session));
+    CHECK_EQ(2, idle_count());
+}
+
+PLAY(who_has_no_authority_gets_the_urls)
+{
+    struct weir_request *request = NULL;
+    struct weir_session *session = NULL;
+    char want[64];
+    CHECK_OK(weir_request_new("GET", NULL, "/", &request));
+    CHECK_OK(weir_connector_get(connector, peer, WEIR_ANY, PLAY_DEADLINE, &session));
+    CHECK_OK(weir_session_send_head(session, request, WEIR_BODY_NONE));
+    (void)snprintf(want, sizeof want, "127.0.0.1:%u", origin.port);
+    CHECK_SLICE(session->peer->authority, want);
+    CHECK_EQ(200, recv_status(session));
+    CHECK_SLICE(weir_request_authority(request), "");
+    weir_session_release(&session);
+    weir_request_free(&request);
+}
+
+/* One sends while the other receives. */
+struct duplex {
+    struct weir_session *session;
+    enum weir_err err;
+};
+
+static void send_slowly(void *argument)
+{
+    struct duplex *duplex = argument;
+    for (unsigned i = 0; i < 4 && !duplex->err; i++) {
+        CHECK_OK(weir_sleep(weir_span_ms(1)));
+        duplex->err = weir_session_send(duplex->session, SLICE("ab"), i == 3);
+    }
+}
+
+PLAY(two_coroutines_send_and_receive)
+{
+    struct weir_scope *scope = NULL;
+    struct duplex duplex = {.session = begin("POST", "/echo", 8)};
+    CHECK_OK(weir_scope_open(&scope));
+    CHECK_OK(weir_scope_spawn(scope, send_slowly, &duplex));
+    CHECK_EQ(200, recv_status(duplex.session));
+    CHECK_SLICE(recv_body(duplex.session), "abababab");
+    CHECK_OK(weir_scope_join(&scope));
+    CHECK_OK(duplex.err);
+    CHECK(weir_session_release(&duplex.session));
+}
+
+CHECK_MAIN
