@@ -81,8 +81,10 @@ WEIR_SUSPENDS WEIR_API enum weir_err weir_connector_get(struct weir_connector *c
                                                         struct weir_session **ret_session);
 
 /*
- * Writes the head down; it is sent with the first piece of the body, or by a receive. `body_bytes`:
- * how long the body is, WEIR_BODY_NONE or _UNKNOWN. WEIR_E_REQUEST_HEAD_LENGTH, _NO_MEMORY.
+ * Writes the head down, once; it is sent with the first piece of the body, or by a receive. The
+ * request is the caller's again; one without an authority goes with that of the peer's URL.
+ * `body_bytes`: how long the body is, WEIR_BODY_NONE or _UNKNOWN. WEIR_E_REQUEST_HEAD_LENGTH,
+ * _NO_MEMORY.
  */
 WEIR_API enum weir_err weir_session_send_head(struct weir_session *session,
                                               struct weir_request *request, uint64_t body_bytes);

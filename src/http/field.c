@@ -51,14 +51,12 @@ struct weir_slice field_name(enum field_id id)
 
 bool field_is_name(struct weir_slice name)
 {
-    const char *end = name.at + name.len;
-    return name.len > 0 && scan_name(name.at, end) == end;
+    return name.len > 0 && scan_name(name.at, name.at + name.len) == name.at + name.len;
 }
 
 bool field_is_value(struct weir_slice value)
 {
-    const char *end = value.at + value.len;
-    return value.len == 0 || scan_value(value.at, end) == end;
+    return value.len == 0 || scan_value(value.at, value.at + value.len) == value.at + value.len;
 }
 
 void fields_init(struct fields *fields)

@@ -118,21 +118,22 @@ void weir_fields_remove(struct weir_fields *fields, const char *name)
 
 /* Requests. */
 
-/* A CONNECT is none of ours to make: what follows it is no exchange. */
+/* A token. A CONNECT is none of ours to make: what follows it is no exchange. */
 static bool is_method(struct weir_slice method)
 {
-    const char *end = method.at + method.len;
-    return method.len > 0 && method.len <= METHOD_BYTES && scan_name(method.at, end) == end &&
+    return method.len <= METHOD_BYTES && field_is_name(method) &&
            http_method_of(method) != METHOD_CONNECT;
 }
 
 /* RFC 9112 section 3.2: "*" belongs to OPTIONS. */
 static bool is_path_of(enum http_method method, struct weir_slice path)
 {
-    const char *end = path.at + path.len;
     if (slice_equal(path, SLICE("*")))
         return method == METHOD_OPTIONS;
-    return path.len > 0 && path.at[0] == '/' && scan_target(path.at, end) == end;
+    if (path.len == 0 || path.at[0] != '/')
+        return false;
+    const char *end = path.at + path.len;
+    return scan_target(path.at, end) == end;
 }
 
 /* Empty is fine: there is none then (RFC 9110 section 7.2). */

@@ -22,6 +22,7 @@
 #include <nghttp2/nghttp2.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +30,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { ORIGIN_CONNS = 64, ORIGIN_HEAD = 16384, BIG_BYTES = 300000 };
+enum { ORIGIN_CONNS = 400, ORIGIN_HEAD = 16384, BIG_BYTES = 300000 };
 
 struct origin {
     int listener;
@@ -237,6 +238,10 @@ static inline bool origin_shake_hands(struct origin_conn *conn)
 static inline void *origin_serve(void *argument)
 {
     struct origin_conn *conn = argument;
+    sigset_t broken_pipe; /* which OpenSSL raises here; of weir's own threads it would be fatal */
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, NULL);
     if (origin_shake_hands(conn)) {
         if (conn->origin->http2)
             origin_serve_h2(conn);

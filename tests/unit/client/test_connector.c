@@ -70,6 +70,24 @@ PLAY(groups_do_not_share)
     CHECK_EQ(3, atomic_load(&origin.accepted));
 }
 
+/* More than may rest: those that have rested longest are closed. */
+PLAY(many_peers)
+{
+    enum { PEERS = 180, POOL_SIZE = 128 };
+    struct weir_pool_counts counts;
+    for (unsigned i = 0; i < PEERS; i++) {
+        group_of(i + 1);
+        expect("/a", "GET /a HTTP/1.1");
+    }
+    group_of(PEERS);
+    expect("/a", "GET /a HTTP/1.1");
+    weir_connector_counts(connector, &counts);
+    CHECK_EQ(PEERS, counts.opened);
+    CHECK_EQ(1, counts.reused);
+    CHECK_EQ(POOL_SIZE, counts.idle);
+    CHECK(connector->peers->map.count < 8);
+}
+
 PLAY(names_are_resolved)
 {
     weir_peer_free(&peer);
