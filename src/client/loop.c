@@ -6,6 +6,7 @@
 #include "io/choose.h"
 #include "io/poller.h"
 
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -46,15 +47,34 @@ void weir_loop_options_init(struct weir_loop_options *options)
     *options = (struct weir_loop_options){.io = WEIR_IO_AUTO, .coroutines_max = COROUTINES_MAX};
 }
 
+/* What the kernel can do is found out by trying it, which takes a while: once for all loops. */
+static pthread_once_t chosen_once = PTHREAD_ONCE_INIT;
+static const struct backend_ops *chosen;
+
+static void choose_once(void)
+{
+    char text[BACKEND_TEXT_SIZE];
+    must(backend_choose(IO_AUTO, text, &chosen) == WEIR_OK); /* there is always epoll */
+}
+
+static enum weir_err choose(enum weir_io io, const struct backend_ops **ret_ops)
+{
+    char text[BACKEND_TEXT_SIZE];
+    if (io != WEIR_IO_AUTO)
+        return backend_choose((enum io_choice)io, text, ret_ops);
+    pthread_once(&chosen_once, choose_once);
+    *ret_ops = chosen;
+    return WEIR_OK;
+}
+
 enum weir_err weir_loop_new(const struct weir_loop_options *options, struct weir_loop **ret_loop)
 {
     struct weir_loop_options defaults;
     struct loop_options inner = {.ops = NULL};
-    char text[BACKEND_TEXT_SIZE];
     weir_loop_options_init(&defaults);
     options = options ? options : &defaults;
     inner.co_limit = options->coroutines_max;
-    TRY(backend_choose((enum io_choice)options->io, text, &inner.ops));
+    TRY(choose(options->io, &inner.ops));
     struct weir_loop *loop = malloc(sizeof *loop);
     if (!loop)
         return WEIR_E_NO_MEMORY;
