@@ -31,4 +31,6 @@ void service_options_init(struct service_options *options)
         .resolver = {.timeout = weir_span_s(2), .tries = 3},
     };
     client_options_init(&options->client);
+    upstream_options_init(&options->program);
+    options->program.name = "program";
 }

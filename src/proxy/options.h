@@ -80,10 +80,26 @@ struct upstream_options {
     struct health_options health;
 };
 
+/* A server that decides on requests first (auth.h). */
+struct auth_options {
+    unsigned upstream;       /* index in service_options.upstreams */
+    const char *path;        /* that it is asked for */
+    const char *const *copy; /* fields of its answer that the request gets */
+    unsigned copy_count;
+};
+
+/* A server that gets a copy of each request (mirror.h). */
+struct mirror_options {
+    unsigned upstream;   /* index in service_options.upstreams */
+    uint64_t body_limit; /* of a request's body, bytes: a larger one is not sent */
+};
+
 struct route_options {
-    const char *host;  /* lower case, without port; "*.example.com"; NULL: any */
-    const char *path;  /* prefix, begins with '/'; NULL: any */
-    unsigned upstream; /* index in service_options.upstreams */
+    const char *host;                    /* lower case, without port; "*.example.com"; NULL: any */
+    const char *path;                    /* prefix, begins with '/'; NULL: any */
+    unsigned upstream;                   /* index in service_options.upstreams */
+    const struct auth_options *auth;     /* NULL: nobody is asked */
+    const struct mirror_options *mirror; /* NULL: none */
 };
 
 struct service_options {
@@ -102,6 +118,7 @@ struct service_options {
     weir_handler_fn *handler;         /* answers everything; NULL: it is a proxy */
     const struct weir_proxy_ops *ops; /* of a program; NULL: the routes are all there is */
     void *owner;                      /* of both */
+    struct upstream_options program;  /* what holds for peers that the program brings */
     struct weir_service *door;        /* as the program sees the service; NULL: it does not */
 };
 

@@ -55,21 +55,40 @@ static void keep_for_replay(struct upload *upload, const struct http_piece *piec
     replay_keep(upload->replay, piece);
 }
 
-static bool is_nothing(const struct http_piece *piece)
-{
-    return piece->count == 0 && !piece->last;
-}
-
 /* What is here goes with the head; when nothing is, the head goes before the client is waited for.
  */
 WEIR_SUSPENDS static enum weir_err next_of_request(struct upload *upload,
                                                    struct http_piece *ret_piece)
 {
     TRY(exchange_piece_now(upload->exchange, ret_piece));
-    if (!is_nothing(ret_piece))
+    if (!piece_is_nothing(ret_piece))
         return WEIR_OK;
     TRY(session_flush(upload->session));
     return exchange_recv_piece(upload->exchange, ret_piece);
+}
+
+WEIR_SUSPENDS static enum weir_err keep_and_pass(struct upload *upload,
+                                                 const struct http_piece *piece)
+{
+    keep_for_replay(upload, piece);
+    return pass(upload, piece);
+}
+
+/* What the client has sent. */
+WEIR_SUSPENDS static enum weir_err pass_received(struct upload *upload,
+                                                 const struct http_piece *piece)
+{
+    struct http_piece changed;
+    if (upload->mirrored)
+        kept_add(upload->mirrored, piece);
+    if (!upload->filter)
+        return keep_and_pass(upload, piece);
+    for (unsigned turn = 0; turn < body_filter_turns(piece); turn++) {
+        TRY(body_filter_piece(upload->filter, piece, turn, &changed));
+        if (!piece_is_nothing(&changed))
+            TRY(keep_and_pass(upload, &changed));
+    }
+    return WEIR_OK;
 }
 
 /* Until all is sent or one side fails. */
@@ -79,8 +98,7 @@ WEIR_SUSPENDS static enum weir_err pass_all(struct upload *upload)
     TRY(pass_kept(upload));
     while (!upload->done) {
         TRY(next_of_request(upload, &piece));
-        keep_for_replay(upload, &piece);
-        TRY(pass(upload, &piece));
+        TRY(pass_received(upload, &piece));
     }
     return WEIR_OK;
 }
@@ -116,19 +134,34 @@ enum weir_err upload_end(struct upload *upload, enum weir_err err)
     return err == WEIR_E_CANCELED ? upload->failure : err;
 }
 
-enum weir_err relay_download(struct exchange *exchange, struct session *session, bool keep)
+enum weir_err relay_piece(struct exchange *exchange, const struct http_piece *piece,
+                          struct body_filter *filter)
+{
+    struct http_piece changed;
+    if (!filter)
+        return exchange_send_piece(exchange, piece);
+    for (unsigned turn = 0; turn < body_filter_turns(piece); turn++) {
+        TRY(body_filter_piece(filter, piece, turn, &changed));
+        if (!piece_is_nothing(&changed))
+            TRY(exchange_send_piece(exchange, &changed));
+    }
+    return WEIR_OK;
+}
+
+enum weir_err relay_download(struct exchange *exchange, struct session *session, bool keep,
+                             struct body_filter *filter)
 {
     struct http_piece piece;
     do {
         /* What is here already goes with the head; what is not must not hold the head up. */
         TRY(session_piece_now(session, &piece));
-        if (is_nothing(&piece)) {
+        if (piece_is_nothing(&piece)) {
             TRY(exchange_flush(exchange));
             TRY(session_recv_piece(session, WEIR_NEVER, &piece));
         }
         if (piece.last)
             session_finish(session, keep);
-        TRY(exchange_send_piece(exchange, &piece));
+        TRY(relay_piece(exchange, &piece, filter));
     } while (!piece.last);
     return WEIR_OK;
 }

@@ -9,6 +9,8 @@
 
 #include "co/scope.h"
 #include "downstream/exchange.h"
+#include "proxy/body_filter.h"
+#include "proxy/kept.h"
 #include "proxy/replay.h"
 #include "upstream/session.h"
 
@@ -19,6 +21,8 @@ struct upload {
     struct session *session;
     struct replay *replay;          /* where what comes is kept; NULL: nowhere */
     const struct replay_part *kept; /* what is sent first: a drop in the meantime changes nothing */
+    struct body_filter *filter;     /* NULL: none; what is kept has passed it */
+    struct kept *mirrored;          /* a copy of what comes; NULL: nobody wants one */
     struct co *receiver;            /* who waits for the response */
     struct weir_time moved;         /* when a piece was passed last */
     enum weir_err failure;          /* what it canceled the receiver for */
@@ -43,9 +47,13 @@ enum weir_err upload_start(struct upload *upload);
  */
 WEIR_SUSPENDS enum weir_err upload_end(struct upload *upload, enum weir_err err);
 
-/* The response's body. Errors of either side. */
+/* The response's body, through a filter that may be NULL. Errors of either side. */
 WEIR_SUSPENDS enum weir_err relay_download(struct exchange *exchange, struct session *session,
-                                           bool keep);
+                                           bool keep, struct body_filter *filter);
+
+/* A piece of a body for the client, through a filter that may be NULL. */
+WEIR_SUSPENDS enum weir_err relay_piece(struct exchange *exchange, const struct http_piece *piece,
+                                        struct body_filter *filter);
 
 /*
  * Both ways until the server ends (RFC 9110 section 7.8); the client's end is passed on. Nothing

@@ -3,8 +3,10 @@
 
 #include "base/check.h"
 #include "proxy/servers.h"
+#include "proxy/subrequest.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static enum weir_err upstream_part_init(struct service *service, struct upstream_part *part,
                                         unsigned number)
@@ -21,14 +23,31 @@ static enum weir_err upstream_part_init(struct service *service, struct upstream
     return err;
 }
 
+/* The servers that a program picks by itself have no roster. */
+static void program_part_init(struct service *service)
+{
+    unsigned number = service->options->upstream_count;
+    struct upstream_part *part = &service->upstreams[number];
+    struct peers_options options = {.pool = &service->pool,
+                                    .upstream = service->options->program.name,
+                                    .upstream_number = number,
+                                    .resolver = service->options->resolver};
+    part->options = &service->options->program;
+    wait_queue_init(&part->changed);
+    budget_init(&part->budget, part->options->retry.budget_percent);
+    peers_init(&service->peers, &options);
+    connector_init(&service->connector, &service->peers);
+}
+
 static enum weir_err init_upstreams(struct service *service)
 {
     const struct service_options *options = service->options;
-    service->upstreams = calloc(options->upstream_count, sizeof *service->upstreams);
-    service->upstream_stats = calloc(options->upstream_count, sizeof *service->upstream_stats);
+    service->upstreams = calloc(options->upstream_count + 1, sizeof *service->upstreams);
+    service->upstream_stats = calloc(options->upstream_count + 1, sizeof *service->upstream_stats);
     if (!service->upstreams || !service->upstream_stats)
         return WEIR_E_NO_MEMORY;
     service->pool.stats = service->upstream_stats;
+    program_part_init(service);
     for (unsigned i = 0; i < options->upstream_count; i++)
         TRY(upstream_part_init(service, &service->upstreams[i], i));
     return WEIR_OK;
@@ -93,6 +112,8 @@ enum weir_err service_open(const struct service_options *options, const struct s
     service->log_owner = parts->log_owner;
     init_pool(service, parts);
     init_downstream(service, parts);
+    scope_init(&service->background);
+    slab_init(&service->subrequest_slab, "subrequest", sizeof(struct subrequest));
     enum weir_err err = init_upstreams(service);
     if (!err && parts->worker == 0) {
         warm_start(&service->warm, service);
@@ -105,6 +126,14 @@ enum weir_err service_open(const struct service_options *options, const struct s
     return err;
 }
 
+static void close_program_part(struct service *service)
+{
+    if (!service->upstreams || !service->upstream_stats)
+        return;
+    connector_fini(&service->connector, service->options->name);
+    peers_fini(&service->peers);
+}
+
 void service_close(struct service **service)
 {
     struct service *closing = *service;
@@ -115,6 +144,9 @@ void service_close(struct service **service)
     lookout_close(&closing->lookout);
     downstream_fini(&closing->downstream);
     pool_drain(&closing->pool);
+    must(scope_is_empty(&closing->background));
+    slab_fini(&closing->subrequest_slab);
+    close_program_part(closing);
     for (unsigned i = 0; closing->upstreams && i < closing->options->upstream_count; i++)
         servers_clear(closing, i);
     pool_fini(&closing->pool);
@@ -131,8 +163,22 @@ void service_drain(struct service *service)
     pool_drain(&service->pool);
 }
 
+void service_cancel(struct service *service)
+{
+    downstream_cancel(&service->downstream);
+    scope_cancel(&service->background);
+}
+
+int service_find_upstream(const struct service_options *options, const char *name)
+{
+    for (unsigned i = 0; i < options->upstream_count; i++)
+        if (strcmp(options->upstreams[i].name, name) == 0)
+            return (int)i;
+    return -1;
+}
+
 bool service_has_ended(const struct service *service)
 {
-    return downstream_is_empty(&service->downstream) && pool_is_quiet(&service->pool) &&
-           lookout_has_ended(service->lookout);
+    return scope_is_empty(&service->background) && downstream_is_empty(&service->downstream) &&
+           pool_is_quiet(&service->pool) && lookout_has_ended(service->lookout);
 }

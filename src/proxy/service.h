@@ -7,6 +7,7 @@
  * never share a connection, since each has its own pool.
  */
 
+#include "client/connector.h"
 #include "co/wait.h"
 #include "downstream/downstream.h"
 #include "proxy/balance.h"
@@ -19,9 +20,32 @@
 
 enum { STATUS_MAX = 600 };
 
+enum subrequest_kind {
+    SUBREQUEST_WAITED_FOR,
+    SUBREQUEST_PIPED,
+    SUBREQUEST_BACKGROUND,
+    SUBREQUEST_KINDS
+};
+
+/* What auth_request came to. */
+enum auth_verdict { AUTH_ALLOWED, AUTH_DENIED, AUTH_UNDECIDED, AUTH_VERDICTS };
+
+/* What became of the copy of a request for a mirror. */
+enum mirror_result {
+    MIRROR_SENT,
+    MIRROR_TOO_LARGE,
+    MIRROR_INCOMPLETE, /* the client has not sent all of it */
+    MIRROR_REFUSED,    /* too many are on their way */
+    MIRROR_RESULTS
+};
+
 struct service_stats {
     stat_count requests[STATUS_MAX]; /* by status; 0: the client went before it got one */
     struct histogram duration;
+    stat_count subrequests[SUBREQUEST_KINDS][2]; /* [1]: was answered to the end */
+    stat_count auth[AUTH_VERDICTS];
+    stat_count mirrors[MIRROR_RESULTS];
+    stat_count program_faults; /* what handlers and phases have left undone */
 };
 
 /* What is told of one exchange when it is over: the access log's line. Valid during the call only.
@@ -65,11 +89,16 @@ struct service {
     struct loop *loop;
     struct downstream downstream;
     struct pool pool;
-    struct upstream_part *upstreams;
-    struct upstream_stats *upstream_stats; /* one for each upstream, by number */
-    struct warm warm;                      /* the first worker's */
-    struct lookout *lookout;               /* likewise; NULL: there is nothing to look out for */
-    bool asks_clients;                     /* for certificates, on some listener */
+    struct upstream_part *upstreams;       /* and one more, for the peers of a program */
+    struct upstream_stats *upstream_stats; /* one for each of those, by number */
+    struct peers peers;                    /* of a program */
+    struct weir_connector connector;       /* the program's, outside of exchanges */
+    struct scope background;               /* subrequests that nobody waits for */
+    unsigned background_count;
+    struct slab subrequest_slab;
+    struct warm warm;        /* the first worker's */
+    struct lookout *lookout; /* likewise; NULL: there is nothing to look out for */
+    bool asks_clients;       /* for certificates, on some listener */
     struct service_stats stats;
     access_log_fn *log;
     void *log_owner;
@@ -86,6 +115,12 @@ void service_drain(struct service *service);
 
 /* Whether no client is left, and nothing of the pool is on its way. */
 bool service_has_ended(const struct service *service);
+
+/* Cancels what still runs: for when the grace period is over. */
+void service_cancel(struct service *service);
+
+/* The number of the upstream of that name; -1: there is none. */
+int service_find_upstream(const struct service_options *options, const char *name);
 
 /* Serves one exchange from top to bottom (serve.c): the handler of the service's downstream. */
 WEIR_SUSPENDS void serve(void *service, struct exchange *exchange);

@@ -37,6 +37,10 @@ TLS_OVER_TLS = (2, "a stream over a stream: TLS runs over a socket, once or at m
 RECURSION = {name: TLS_OVER_TLS for name in (
     "flush", "flush_now", "tls_recv", "tls_look", "tls_peer_ended", "tls_watch", "tls_shut",
     "tls_close", "tls_peer", "tls_detach")}
+SUBREQUESTS = (5, "a subrequest may be made by another, weir/subrequest.h says how deep")
+RECURSION.update({name: SUBREQUESTS for name in (
+    "door_recv_piece", "sub_piece_now", "sub_recv_piece", "sub_flush", "sub_send_piece",
+    "give_head", "relay_piece")})
 
 MARK = re.compile(r"\bWEIR_SUSPENDS\b")
 STRUCT = re.compile(r"\bstruct\s+(\w+)\s*\{")
