@@ -18,7 +18,7 @@ static struct session_custom *of(struct session *session)
 
 static struct weir_time deadline_in(const struct session_custom *self, struct weir_span span)
 {
-    return loop_deadline(self->pool->loop, span);
+    return weir_time_min(loop_deadline(self->pool->loop, span), self->session.until);
 }
 
 static const struct peer_limits *limits_of(const struct session_custom *self)
@@ -243,6 +243,7 @@ enum weir_err session_custom_open(struct conn **conn, const struct session_story
     self->session.conn = *conn;
     self->session.story = *story;
     self->session.released_before = (*conn)->released;
+    self->session.until = WEIR_NEVER;
     self->pool = pool;
     self->transport = (*conn)->peer->options.transport.sessions;
     self->conn = custom_stream_conn((*conn)->stream);
