@@ -44,9 +44,25 @@ void door_fini(struct weir_exchange *door)
         kept_fini(container_of(link, struct kept, link));
 }
 
+/* What stopped the program is no mistake of its own. */
+static enum weir_err note(struct weir_exchange *door, enum weir_err err)
+{
+    if (err && err != WEIR_E_BODY_LENGTH && !door->failed)
+        door->failed = err;
+    return err;
+}
+
+/* An answer whose head is all there is may not have been sent yet. */
+WEIR_SUSPENDS static enum weir_err send_waiting(struct weir_exchange *door)
+{
+    bool is_whole = door->answers.counted && door->answers.left_bytes == 0;
+    return is_whole && !door->exchange->done ? note(door, exchange_flush(door->exchange)) : WEIR_OK;
+}
+
 enum weir_err door_settle(struct weir_exchange *door, const char *phase, bool *ret_answered)
 {
     const struct exchange *exchange = door->exchange;
+    TRY(send_waiting(door));
     *ret_answered = exchange->done;
     if (exchange->done)
         return WEIR_OK;
@@ -162,14 +178,6 @@ WEIR_SUSPENDS static enum weir_err invite_body(struct weir_exchange *door)
         return WEIR_E_NO_MEMORY;
     TRY(exchange_send_head(exchange, response, &none));
     return exchange_flush(exchange);
-}
-
-/* What stopped the program is no mistake of its own. */
-static enum weir_err note(struct weir_exchange *door, enum weir_err err)
-{
-    if (err && err != WEIR_E_BODY_LENGTH && !door->failed)
-        door->failed = err;
-    return err;
 }
 
 enum weir_err door_recv_piece(struct weir_exchange *door, struct http_piece *ret_piece)

@@ -53,7 +53,8 @@ void door_fini(struct weir_exchange *door);
  * After a phase that may answer: WEIR_OK when it did, or left that to others, whom *ret_answered
  * tells. Else what stopped it; WEIR_E_FILTER when it left its answer halfway, which the log says.
  */
-enum weir_err door_settle(struct weir_exchange *door, const char *phase, bool *ret_answered);
+WEIR_SUSPENDS enum weir_err door_settle(struct weir_exchange *door, const char *phase,
+                                        bool *ret_answered);
 
 /* The next piece of the request's body, for whoever reads it in the program's name. */
 WEIR_SUSPENDS enum weir_err door_recv_piece(struct weir_exchange *door,
