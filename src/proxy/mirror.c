@@ -12,19 +12,27 @@ struct kept *mirror_begin(struct serving *serving)
     return &serving->mirrored;
 }
 
-static enum mirror_result start(struct serving *serving, const struct mirror_options *options)
+/* The body, which is told even where it is empty: a POST says so. */
+static enum mirror_result take_body(const struct serving *serving, struct weir_slice *ret_bytes)
 {
     const struct kept *body = &serving->mirrored;
+    if (exchange_has_body(serving->exchange) && body->truncated)
+        return MIRROR_TOO_LARGE;
+    if (exchange_has_body(serving->exchange) && !body->complete)
+        return MIRROR_INCOMPLETE;
+    if (serving->exchange->framing.body != BODY_NONE)
+        *ret_bytes = body->bytes.len > 0 ? buf_slice(&body->bytes) : SLICE("");
+    return MIRROR_SENT;
+}
+
+static enum mirror_result start(struct serving *serving, const struct mirror_options *options)
+{
     struct weir_slice bytes = {NULL, 0};
     struct subrequest_way way = {
         .upstream = (int)options->upstream, .without_phases = true, .depth = 1};
-    if (exchange_has_body(serving->exchange)) {
-        if (body->truncated)
-            return MIRROR_TOO_LARGE;
-        if (!body->complete)
-            return MIRROR_INCOMPLETE;
-        bytes = body->bytes.len > 0 ? buf_slice(&body->bytes) : SLICE("");
-    }
+    enum mirror_result result = take_body(serving, &bytes);
+    if (result != MIRROR_SENT)
+        return result;
     fields_remove(&serving->original->fields, FIELD_EXPECT);
     enum weir_err err = subrequest_start(serving->service, serving->exchange, serving->original,
                                          &way, bytes, WEIR_NEVER);
@@ -34,7 +42,7 @@ static enum mirror_result start(struct serving *serving, const struct mirror_opt
 void mirror_send(struct serving *serving)
 {
     const struct mirror_options *options = mirror_options_of(serving);
-    /* What never reached its own upstream is nobody else's either. */
+    /* What was not meant for its own upstream is nobody else's either. */
     if (!options || serving->attempts == 0 || serving->upgrades)
         return;
     stat_add(&serving->service->stats.mirrors[start(serving, options)], 1);

@@ -165,6 +165,7 @@ void service_drain(struct service *service)
 
 void service_cancel(struct service *service)
 {
+    service->canceled = true;
     downstream_cancel(&service->downstream);
     scope_cancel(&service->background);
 }

@@ -95,6 +95,7 @@ struct service {
     struct weir_connector connector;       /* the program's, outside of exchanges */
     struct scope background;               /* subrequests that nobody waits for */
     unsigned background_count;
+    bool canceled; /* nothing more begins in the background */
     struct slab subrequest_slab;
     struct warm warm;        /* the first worker's */
     struct lookout *lookout; /* likewise; NULL: there is nothing to look out for */

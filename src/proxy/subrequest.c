@@ -248,6 +248,8 @@ enum weir_err subrequest_start(struct service *service, const struct exchange *o
                                struct weir_slice body, struct weir_time deadline)
 {
     struct subrequest *self;
+    if (service->canceled)
+        return WEIR_E_DRAINING;
     if (service->background_count >= SUBREQUEST_BACKGROUND_MAX)
         return WEIR_E_SUBREQUEST_LIMIT;
     TRY(make(service, origin, request, &self));

@@ -56,7 +56,7 @@ WEIR_SUSPENDS enum weir_err subrequest_run(struct weir_exchange *parent,
 
 /*
  * Starts one that nobody waits for, as a client's exchange that is over wanted it: `body` is
- * copied. WEIR_E_SUBREQUEST_LIMIT, _NO_MEMORY, _LIMIT.
+ * copied. WEIR_E_SUBREQUEST_LIMIT, _DRAINING, _NO_MEMORY, _LIMIT.
  */
 enum weir_err subrequest_start(struct service *service, const struct exchange *origin,
                                const struct http_request *request, const struct subrequest_way *way,
