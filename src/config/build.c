@@ -3,8 +3,8 @@
 
 #include "base/slice.h"
 #include "config/address.h"
+#include "config/build_route.h"
 #include "config/build_tls.h"
-#include "config/suggest.h"
 #include "http/head.h"
 
 #include <string.h>
@@ -124,74 +124,6 @@ static void build_upstreams(struct building *building, const struct yaml_node *m
     }
 }
 
-/* The index of the upstream that a route names. */
-static unsigned find_upstream(struct building *building, const struct service_options *options,
-                              const struct yaml_node *route, const char *name)
-{
-    const struct yaml_entry *entry = yaml_find(route, SLICE("upstream"));
-    struct suggestion suggestion;
-    char meant[SUGGEST_TEXT_SIZE];
-    suggest_init(&suggestion, slice_str(name));
-    for (unsigned i = 0; i < options->upstream_count; i++) {
-        if (strcmp(options->upstreams[i].name, name) == 0)
-            return i;
-        suggest_look(&suggestion, slice_str(options->upstreams[i].name));
-    }
-    report_error(building->report, entry->value->position, "there is no upstream '%s'%s", name,
-                 suggest_print(&suggestion, meant));
-    return 0;
-}
-
-static bool matches_everything(const struct yaml_node *route)
-{
-    const struct yaml_entry *path = yaml_find(route, SLICE("path"));
-    return route->type == YAML_MAPPING && !yaml_find(route, SLICE("host")) &&
-           (!path || slice_equal(path->value->text, SLICE("/")));
-}
-
-static void build_routes(struct building *building, const struct yaml_node *list,
-                         struct service_options *options)
-{
-    struct route_options *routes =
-        memory_array(building->memory, list->entry_count, sizeof *routes);
-    if (!routes)
-        return;
-    options->routes = routes;
-    const struct yaml_node *last = NULL; /* the route that leaves nothing to those after it */
-    for (const struct yaml_entry *at = list->entries; at; at = at->next) {
-        struct route_values values = {0};
-        struct route_options *route = &routes[options->route_count++];
-        schema_read(building->report, building->memory, SECTION_ROUTE, at->value, &values);
-        *route = (struct route_options){.host = values.host, .path = values.path};
-        if (values.upstream)
-            route->upstream = find_upstream(building, options, at->value, values.upstream);
-        if (last)
-            report_warning(building->report, at->value->position,
-                           "never used: the route in line %u takes everything",
-                           last->position.line);
-        else if (matches_everything(at->value))
-            last = at->value;
-    }
-}
-
-static void warn_of_unused(struct building *building, const struct yaml_node *map,
-                           const struct service_options *options)
-{
-    unsigned index = 0;
-    for (const struct yaml_entry *at = map->entries; at; at = at->next) {
-        if (schema_is_extension(at->key->text))
-            continue;
-        const char *name = options->upstreams[index].name;
-        bool is_used = *name == '\0'; /* a wrong name has been told already */
-        for (unsigned i = 0; i < options->route_count; i++)
-            is_used |= options->routes[i].upstream == index;
-        if (!is_used)
-            report_warning(building->report, at->key->position, "no route names the upstream '%s'",
-                           name);
-        index++;
-    }
-}
-
 /* `upstream`, the short way to say that everything goes to one place. */
 static void build_only_upstream(struct building *building, const struct yaml_node *node,
                                 struct service_options *options)
@@ -229,7 +161,7 @@ static void build_targets(struct building *building, const struct yaml_node *ser
     if (routes && upstreams)
         build_routes(building, routes, options);
     if (routes && upstreams && options->routes && options->upstreams)
-        warn_of_unused(building, upstreams, options);
+        build_warn_of_unused(building, upstreams, options);
     if (only && !has_routes && !has_upstreams)
         build_only_upstream(building, only->value, options);
 }

@@ -153,7 +153,8 @@ static void print_name(struct buf *out, enum section section)
 static bool is_text(enum section section)
 {
     return section == SECTION_SOURCE || section == SECTION_NAME_SERVER ||
-           section == SECTION_PROXY_HEADER || section == SECTION_PROTOCOL;
+           section == SECTION_PROXY_HEADER || section == SECTION_PROTOCOL ||
+           section == SECTION_COPY_HEADER;
 }
 
 /* What may stand in place of a mapping, as text; NULL: nothing. */

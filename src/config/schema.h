@@ -91,6 +91,9 @@ struct certificate_values {
 };
 struct route_values {
     const char *host, *path, *upstream;
+    const char *auth_upstream, *mirror_upstream;
+    struct auth_options auth;
+    struct mirror_options mirror;
 };
 struct upstream_values {
     struct upstream_options options;

@@ -29,6 +29,8 @@ const struct schema_section schema_sections[SECTION_COUNT] = {
 #define VALUES_LISTENER_TLS struct listener_values
 #define VALUES_CERTIFICATE struct certificate_values
 #define VALUES_ROUTE struct route_values
+#define VALUES_AUTH_REQUEST struct route_values
+#define VALUES_MIRROR struct route_values
 #define VALUES_UPSTREAM_TLS struct upstream_values
 #define VALUES_UPSTREAM_PROXY struct upstream_values
 #define VALUES_UPSTREAM struct upstream_values

@@ -15,6 +15,11 @@ static const uint64_t reserved = BIT(CONTENT_LENGTH) | BIT(TRANSFER_ENCODING) | 
                                  BIT(KEEP_ALIVE) | BIT(PROXY_CONNECTION) | BIT(UPGRADE) | BIT(TE) |
                                  BIT(HTTP2_SETTINGS) | BIT(HOST);
 
+bool message_is_reserved(enum field_id id)
+{
+    return (reserved >> id) & 1;
+}
+
 /* Fields. */
 
 struct weir_slice weir_fields_get(const struct weir_fields *fields, const char *name)
@@ -45,7 +50,7 @@ static enum weir_err make_field(struct weir_fields *fields, struct weir_slice na
     must(fields->arena); /* else it is only read */
     enum field_id id = field_id_of(name);
     value = slice_trim(value);
-    if (!field_is_name(name) || !field_is_value(value) || (reserved >> id) & 1)
+    if (!field_is_name(name) || !field_is_value(value) || message_is_reserved(id))
         return WEIR_E_FIELD;
     struct weir_slice copy = arena_copy(fields->arena, value);
     name = arena_copy(fields->arena, name);
@@ -112,7 +117,7 @@ void weir_fields_remove(struct weir_fields *fields, const char *name)
 {
     enum field_id id = field_id_of(weir_str(name));
     must(fields->arena);
-    if (!((reserved >> id) & 1))
+    if (!message_is_reserved(id))
         remove_from(fields->list, 0, id, weir_str(name));
 }
 

@@ -26,6 +26,9 @@ struct weir_response {
     struct weir_fields fields;
 };
 
+/* What frames a message or speaks of its connection: nobody's but ours to set. */
+bool message_is_reserved(enum field_id id);
+
 /* Views of heads that are somebody else's; the arena's memory lasts at least as long as they do. */
 void message_of_request(struct weir_request *ret_view, struct http_request *request,
                         struct arena *arena);

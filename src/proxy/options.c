@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "proxy/options.h"
 
+void mirror_options_init(struct mirror_options *options)
+{
+    *options = (struct mirror_options){.body_limit = 64 * 1024};
+}
+
 void upstream_options_init(struct upstream_options *options)
 {
     struct peer_options peer;

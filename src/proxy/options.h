@@ -122,6 +122,7 @@ struct service_options {
     struct weir_service *door;        /* as the program sees the service; NULL: it does not */
 };
 
+void mirror_options_init(struct mirror_options *options);
 void upstream_options_init(struct upstream_options *options);
 void service_options_init(struct service_options *options);
 

@@ -123,7 +123,7 @@ TEST(routes)
                         "      - {path: v1, upstream: web}\n"
                         "      - {path: /}\n"
                         "      - web\n"
-                        "      - {path: /, auth_request: {}, upstream: web}\n"
+                        "      - {path: /, upstream: web}\n"
                         "    upstreams: {web: unix:/x}\n",
            "t.yaml:5:16: error: 'host' must be a host without port, such as example.com or "
            "*.example.com, not 'a:80'\n"
@@ -131,8 +131,7 @@ TEST(routes)
            "t.yaml:7:9: error: a route needs the key 'upstream'\n"
            "t.yaml:8:9: error: a route must be a mapping, not 'web'\n"
            "t.yaml:8:9: warning: never used: the route in line 7 takes everything\n"
-           "t.yaml:9:9: warning: never used: the route in line 7 takes everything\n"
-           "t.yaml:9:19: error: key 'auth_request' is not supported by this version\n");
+           "t.yaml:9:9: warning: never used: the route in line 7 takes everything\n");
 }
 
 TEST(where_requests_go_is_said_once)

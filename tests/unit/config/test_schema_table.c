@@ -17,12 +17,15 @@ static struct snapshot *load_least(void)
 
 /* What a section was read into, as far as options were made of it; NULL: nothing is left of it. */
 static const void *values_of(struct snapshot *snapshot, enum section section,
-                             struct upstream_values *upstream, struct listener_values *listener)
+                             struct upstream_values *upstream, struct listener_values *listener,
+                             struct route_values *route)
 {
     *upstream = (struct upstream_values){.options = snapshot->services[0].upstreams[0]};
     *listener = (struct listener_values){.options = snapshot->services[0].listen[0]};
     tls_client_options_init(&upstream->tls);
     tls_server_options_init(&listener->tls);
+    *route = (struct route_values){.host = NULL};
+    mirror_options_init(&route->mirror);
     switch (section) {
     case SECTION_ROOT:
     case SECTION_RESOLVER:
@@ -41,6 +44,8 @@ static const void *values_of(struct snapshot *snapshot, enum section section,
     case SECTION_LISTENER:
     case SECTION_LISTENER_TLS:
         return listener;
+    case SECTION_MIRROR:
+        return route;
     case SECTION_SERVER:
         return &snapshot->services[0].upstreams[0].servers[0];
     default:
@@ -78,7 +83,8 @@ TEST(the_defaults_are_what_they_are_said_to_be)
         const struct schema_key *key = &schema_keys[i];
         struct upstream_values upstream;
         struct listener_values listener;
-        const void *held = values_of(snapshot, key->section, &upstream, &listener);
+        struct route_values route;
+        const void *held = values_of(snapshot, key->section, &upstream, &listener, &route);
         if (!is_value(key) || key->fallback[0] == '\0')
             continue;
         union {
@@ -87,6 +93,7 @@ TEST(the_defaults_are_what_they_are_said_to_be)
             struct upstream_values upstream;
             struct listener_values listener;
             struct server_values server;
+            struct route_values route;
         } said;
         struct yaml_node node = {.type = YAML_SCALAR,
                                  .position = {"keys.def", i + 1, 1},
