@@ -311,6 +311,37 @@ static void print_by_ping(const struct page *page)
     print_array(page, "result", ping_at, 0, PING_RESULT_COUNT);
 }
 
+static const char *verdict_at(unsigned number)
+{
+    return auth_verdict_name((enum auth_verdict)number);
+}
+
+static void print_by_verdict(const struct page *page)
+{
+    print_array(page, "result", verdict_at, 0, AUTH_VERDICTS);
+}
+
+static const char *mirror_at(unsigned number)
+{
+    return mirror_result_name((enum mirror_result)number);
+}
+
+static void print_by_mirror(const struct page *page)
+{
+    print_array(page, "result", mirror_at, 0, MIRROR_RESULTS);
+}
+
+static void print_by_subrequest(const struct page *page)
+{
+    for (unsigned i = 0; i < SUBREQUEST_KINDS * 2; i++) {
+        const struct label labels[] = {
+            {"kind", subrequest_kind_name((enum subrequest_kind)(i / 2))},
+            {"result", i % 2 ? "answered" : "failed"},
+        };
+        print_sample(page, labels, 2, sum(page, i * sizeof(stat_count)));
+    }
+}
+
 static void print_version(const struct page *page)
 {
     const struct label label = {"version", WEIR_VERSION};

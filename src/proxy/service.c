@@ -8,6 +8,29 @@
 #include <stdlib.h>
 #include <string.h>
 
+static const char *const kind_names[SUBREQUEST_KINDS] = {"waited_for", "piped", "background"};
+static const char *const verdict_names[AUTH_VERDICTS] = {"allowed", "denied", "undecided"};
+static const char *const mirror_names[MIRROR_RESULTS] = {"sent", "too_large", "incomplete",
+                                                         "refused"};
+
+const char *subrequest_kind_name(enum subrequest_kind kind)
+{
+    must((unsigned)kind < SUBREQUEST_KINDS);
+    return kind_names[kind];
+}
+
+const char *auth_verdict_name(enum auth_verdict verdict)
+{
+    must((unsigned)verdict < AUTH_VERDICTS);
+    return verdict_names[verdict];
+}
+
+const char *mirror_result_name(enum mirror_result result)
+{
+    must((unsigned)result < MIRROR_RESULTS);
+    return mirror_names[result];
+}
+
 static enum weir_err upstream_part_init(struct service *service, struct upstream_part *part,
                                         unsigned number)
 {

@@ -35,9 +35,13 @@ enum mirror_result {
     MIRROR_SENT,
     MIRROR_TOO_LARGE,
     MIRROR_INCOMPLETE, /* the client has not sent all of it */
-    MIRROR_REFUSED,    /* too many are on their way */
+    MIRROR_REFUSED,    /* too many are on their way, or weir stops */
     MIRROR_RESULTS
 };
+
+const char *subrequest_kind_name(enum subrequest_kind kind);
+const char *auth_verdict_name(enum auth_verdict verdict);
+const char *mirror_result_name(enum mirror_result result);
 
 struct service_stats {
     stat_count requests[STATUS_MAX]; /* by status; 0: the client went before it got one */

@@ -172,6 +172,11 @@ TEST(reasons_are_shown_before_they_happen_but_errors_and_statuses_only_after)
     stat_add(&workers[0].services[0]->stats.requests[200], 2);
     stat_add(&workers[1].services[0]->stats.requests[200], 1);
     stat_add(&workers[1].services[0]->stats.requests[0], 1);
+    stat_add(&workers[0].services[0]->stats.auth[AUTH_DENIED], 4);
+    stat_add(&workers[1].services[0]->stats.mirrors[MIRROR_TOO_LARGE], 6);
+    stat_add(&workers[1].services[0]->stats.subrequests[SUBREQUEST_BACKGROUND][1], 7);
+    stat_add(&workers[1].services[0]->stats.subrequests[SUBREQUEST_WAITED_FOR][0], 8);
+    stat_add(&workers[0].services[0]->stats.program_faults, 9);
     stat_add(&stats_of(0, 0, 0)->closed[CLOSE_EVICTED], 5);
     stat_add(&stats_of(0, 0, 0)->connect_errors[WEIR_E_REFUSED], 3);
     stat_add(&stats_of(0, 0, 0)->retries[WEIR_E_RESET][RETRY_REFUSED], 2);
@@ -195,6 +200,13 @@ TEST(reasons_are_shown_before_they_happen_but_errors_and_statuses_only_after)
     CHECK(has_line("weir_retries_total{service=\"edge\",upstream=\"web\",reason=\"reset\","
                    "result=\"refused\"} 2"));
     CHECK_EQ(1, count_text("weir_retries_total{"));
+    CHECK(has_line("weir_auth_requests_total{service=\"edge\",result=\"denied\"} 4"));
+    CHECK(has_line("weir_mirrored_requests_total{service=\"edge\",result=\"too_large\"} 6"));
+    CHECK(has_line("weir_subrequests_total{service=\"edge\",kind=\"background\","
+                   "result=\"answered\"} 7"));
+    CHECK(has_line("weir_subrequests_total{service=\"edge\",kind=\"waited_for\","
+                   "result=\"failed\"} 8"));
+    CHECK(has_line("weir_program_faults_total{service=\"edge\"} 9"));
     tear_down();
 }
 
