@@ -88,7 +88,7 @@ static bool services_have_ended(const struct worker *worker)
 static void cancel_services(struct worker *worker)
 {
     for (unsigned i = 0; i < snapshot_of(worker)->service_count; i++)
-        downstream_cancel(&worker->services[i]->downstream);
+        service_cancel(worker->services[i]);
 }
 
 static void on_grace_over(struct timer *timer)
