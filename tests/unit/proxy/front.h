@@ -18,6 +18,7 @@ struct front {
     struct service *service;
     struct service_options options;
     struct upstream_options upstream;
+    struct upstream_options apart[FRONT_SERVERS]; /* after front_split() */
     struct route_options route;
     struct server_options server_options[FRONT_SERVERS];
     struct raw_listener servers[FRONT_SERVERS];
@@ -60,6 +61,21 @@ static inline void front_prepare(unsigned server_count)
     front.options.upstreams = &front.upstream;
     front.options.upstream_count = 1;
     raw_listen(&front.door);
+}
+
+/* Makes each server an upstream of its own, as options.upstreams[] has them. */
+static inline void front_split(void)
+{
+    static const char *const names[FRONT_SERVERS] = {"first", "second", "third"};
+    unsigned count = front.upstream.server_count;
+    for (unsigned i = 0; i < count; i++) {
+        front.apart[i] = front.upstream;
+        front.apart[i].name = names[i];
+        front.apart[i].servers = &front.server_options[i];
+        front.apart[i].server_count = 1;
+    }
+    front.options.upstreams = front.apart;
+    front.options.upstream_count = count;
 }
 
 static inline void front_start(void)
