@@ -13,9 +13,9 @@ import sys
 sys.dont_write_bytecode = True
 
 from lib.children import Failed  # noqa: E402
-from tables import cost, h2, memory, pool, reuse, tls  # noqa: E402
+from tables import auth, cost, h2, memory, pool, reuse, tls  # noqa: E402
 
-TABLES = [cost, tls, h2, memory, reuse, pool]
+TABLES = [cost, tls, h2, auth, memory, reuse, pool]
 
 
 def stop_as_on_ctrl_c(_number, _frame):
