@@ -8,6 +8,7 @@ import time
 import pytest
 
 import sockets
+import tls
 import websocket
 from client import request
 from framing import LAST_CHUNK, chunk
@@ -198,6 +199,21 @@ def test_expect_and_upgrade(weir, connect, origins):
     client.send(websocket.frame(b"", websocket.CLOSE, masked=True))
     proxy.logged(2)
     assert results(proxy) == {"sent": 1}
+
+
+def test_from_a_client_over_tls_to_a_mirror_that_is_told_of_it(
+        weir, connect_tls, origins, edge_certificate):
+    """The copy is sent when the client's connection may be gone, and tells of it all the same."""
+    web, shadow = origins(), origins(preface=True)
+    config = mirrored(web, shadow, {"web": upstream_of(web), "shadow": upstream_of(
+        shadow, proxy_protocol="v2")})
+    config["services"][0]["listen"] = [tls.listener(edge_certificate)]
+    client = connect_tls(weir(config))
+    port = client.sock.getsockname()[1]
+    assert client.get("/", "Connection: close").status == 200
+    (copy,) = came(shadow, 1)
+    assert copy.get("x-forwarded-proto") == web.exchanges[0].get("x-forwarded-proto") == "https"
+    assert copy.connection.preface.source == ("127.0.0.1", port)
 
 
 # --- The client notices nothing ---
