@@ -2,12 +2,12 @@
 #include "app/admin.h"
 
 #include "app/dashboard/page.h"
-#include "app/local.h"
 #include "app/metrics.h"
 #include "app/pools_page.h"
 #include "base/check.h"
 #include "base/slice.h"
 #include "downstream/fail.h"
+#include "server/local.h"
 
 #include <stdlib.h>
 
@@ -69,7 +69,7 @@ WEIR_SUSPENDS static enum weir_err answer_health(struct admin *admin, struct exc
 
 WEIR_SUSPENDS static enum weir_err answer_ready(struct admin *admin, struct exchange *exchange)
 {
-    if (atomic_load(&admin->program->draining))
+    if (atomic_load(&admin->program->workers.draining))
         return exchange_answer(exchange, 503, PLAIN_TEXT, SLICE("draining\n"));
     return exchange_answer(exchange, 200, PLAIN_TEXT, SLICE("ready\n"));
 }
@@ -144,7 +144,7 @@ enum weir_err admin_open(struct program *program, const struct addr *addr, struc
         .owner = admin,
         .is_idle = admin_is_idle,
     };
-    enum weir_err err = local_open(&admin->local, program, addr, &options);
+    enum weir_err err = local_open(&admin->local, &program->workers, addr, &options);
     if (err)
         free(admin);
     else

@@ -4,7 +4,7 @@
 
 /* The admin pages (docs/operating.md), on a listener of worker 0's. */
 
-#include "app/worker.h"
+#include "app/program.h"
 
 struct admin;
 
@@ -12,7 +12,7 @@ struct admin;
 enum weir_err admin_open(struct program *program, const struct addr *addr,
                          struct admin **ret_admin);
 /*
- * Until the program ends pages are served, /ready with 503 once program->draining is set; no
+ * Until the program ends pages are served, /ready with 503 once workers.draining is set; no
  * worker's loop may end before this one is idle, since a page may have asked it.
  */
 

@@ -7,7 +7,6 @@
 #include "app/origin.h"
 #include "app/process.h"
 #include "app/program.h"
-#include "app/signals.h"
 #include "base/check.h"
 #include "base/log.h"
 
@@ -86,14 +85,14 @@ static enum weir_err choose_io_again(struct program *program)
     const struct snapshot *snapshot = program->snapshot;
     if (!snapshot->user && !snapshot->group)
         return WEIR_OK;
-    return choose_io(snapshot, &program->ops);
+    return choose_io(snapshot, &program->workers.options.ops);
 }
 
 static enum weir_err open_demo_origin(struct program *program)
 {
     struct addr addr;
     TRY(addr_parse(slice_str(demo_origin), &addr));
-    enum weir_err err = origin_open(program, &addr, &program->origin);
+    enum weir_err err = origin_open(&program->workers, &addr, &program->origin);
     if (err)
         log_line(LOG_ERROR, "cannot listen on %s: %s", demo_origin, weir_err_text(err));
     else
@@ -102,38 +101,51 @@ static enum weir_err open_demo_origin(struct program *program)
     return err;
 }
 
-static enum weir_err run_program(const struct cli *cli, struct program *program)
+static enum weir_err run_program(const struct cli *cli, struct program *program,
+                                 const struct signals *signals)
 {
     if (cli->demo)
         TRY(open_demo_origin(program));
     TRY(process_settle(program->snapshot));
     TRY(choose_io_again(program));
     TRY(program_start(program));
-    signals_serve(program);
-    program_join(program);
+    program_serve(program, signals);
     return WEIR_OK;
 }
 
-static enum weir_err run_with_pid_file(const struct cli *cli, struct program *program)
+static enum weir_err run_with_pid_file(const struct cli *cli, struct program *program,
+                                       const struct signals *signals)
 {
     TRY(process_write_pid_file(program->snapshot));
-    enum weir_err err = run_program(cli, program);
+    enum weir_err err = run_program(cli, program, signals);
     process_remove_pid_file(program->snapshot);
+    return err;
+}
+
+/* The whole of its life between the signals' being opened and closed. */
+static enum weir_err open_and_run(const struct cli *cli, struct snapshot *snapshot,
+                                  const struct signals *signals)
+{
+    struct program program;
+    const struct backend_ops *ops = NULL;
+    process_raise_limits();
+    TRY(process_open_error_log(snapshot));
+    TRY(choose_io(snapshot, &ops));
+    enum weir_err err = program_open(&program, snapshot, ops);
+    if (!err)
+        err = run_with_pid_file(cli, &program, signals);
+    program_close(&program);
     return err;
 }
 
 static int run(const struct cli *cli, struct snapshot *snapshot)
 {
-    struct program program;
-    const struct backend_ops *ops = NULL;
-    signals_block();
-    process_raise_limits();
-    if (process_open_error_log(snapshot) != WEIR_OK || choose_io(snapshot, &ops) != WEIR_OK)
+    struct signals signals;
+    signals_ignore_pipe();
+    if (signals_open(&signals, program_signals) != WEIR_OK)
         return EXIT_CANNOT_RUN;
-    enum weir_err err = program_open(&program, snapshot, ops);
-    if (!err)
-        err = run_with_pid_file(cli, &program);
-    program_close(&program);
+    enum weir_err err = open_and_run(cli, snapshot, &signals);
+    signals_close(&signals);
     if (err)
         return EXIT_CANNOT_RUN;
     log_line(LOG_NOTICE, "stopped");

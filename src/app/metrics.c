@@ -91,8 +91,8 @@ static const char *counters_of(const struct page *page, const struct worker *wor
 static uint64_t sum(const struct page *page, size_t more)
 {
     uint64_t total = 0;
-    for (unsigned i = 0; i < page->program->worker_count; i++) {
-        const char *counters = counters_of(page, &page->program->workers[i]);
+    for (unsigned i = 0; i < page->program->workers.count; i++) {
+        const char *counters = counters_of(page, &page->program->workers.all[i]);
         total += stat_read((const stat_count *)(const void *)(counters + page->row->offset + more));
     }
     return total;
@@ -350,7 +350,7 @@ static void print_version(const struct page *page)
 
 static void print_workers(const struct page *page)
 {
-    print_sample(page, NULL, 0, page->program->worker_count);
+    print_sample(page, NULL, 0, page->program->workers.count);
 }
 
 static void print_access_log_dropped(const struct page *page)
@@ -385,9 +385,9 @@ static void print_buffers(const struct page *page)
 /* Of each worker: together they would say nothing. */
 static void print_longest_turn(const struct page *page)
 {
-    for (unsigned i = 0; i < page->program->worker_count; i++) {
-        const struct worker *worker = &page->program->workers[i];
-        uint64_t ns = stat_read(&worker->loop.longest_turn_ns);
+    for (unsigned i = 0; i < page->program->workers.count; i++) {
+        const struct worker *worker = &page->program->workers.all[i];
+        uint64_t ns = stat_read(&worker->loop.loop.longest_turn_ns);
         char number[12];
         const struct label label = {"worker", number};
         snprintf(number, sizeof number, "%u", i);

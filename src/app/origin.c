@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "app/origin.h"
 
-#include "app/local.h"
 #include "base/check.h"
 #include "downstream/fail.h"
+#include "server/local.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,14 +54,14 @@ WEIR_SUSPENDS static void origin_serve(void *owner, struct exchange *exchange)
         exchange_fail(exchange, err);
 }
 
-enum weir_err origin_open(struct program *program, const struct addr *addr,
+enum weir_err origin_open(struct workers *workers, const struct addr *addr,
                           struct origin **ret_origin)
 {
     struct origin *origin = calloc(1, sizeof *origin);
     if (!origin)
         return WEIR_E_NO_MEMORY;
     struct local_options options = {.handler = origin_serve, .owner = origin};
-    enum weir_err err = local_open(&origin->local, program, addr, &options);
+    enum weir_err err = local_open(&origin->local, workers, addr, &options);
     if (err)
         free(origin);
     else

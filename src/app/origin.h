@@ -4,11 +4,11 @@
 
 /* The small origin server of `weir --demo`: it tells what it was asked. Lives on worker 0. */
 
-#include "app/worker.h"
+#include "server/workers.h"
 
 struct origin;
 
-enum weir_err origin_open(struct program *program, const struct addr *addr,
+enum weir_err origin_open(struct workers *workers, const struct addr *addr,
                           struct origin **ret_origin);
 /* NULL is fine. */
 void origin_close(struct origin **origin);

@@ -170,7 +170,7 @@ void pools_page_print(const struct survey *survey, struct weir_time now, struct 
     print_text(&walk, "version", WEIR_VERSION);
     json_key(&walk.json, "uptime_ms");
     json_int(&walk.json, weir_span_to_ms(weir_time_between(program->started, now)));
-    print_uint(&walk, "workers", program->worker_count);
+    print_uint(&walk, "workers", program->workers.count);
     /* Fewer when one was too busy to answer in time: the rest is what the others hold. */
     print_uint(&walk, "workers_answered", survey->answered);
     json_key(&walk.json, "services");

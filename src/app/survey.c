@@ -114,7 +114,7 @@ static void note_conn(struct survey_part *part, const struct conn *conn)
 static void answer(struct survey_part *part)
 {
     const struct worker *worker = part->worker;
-    for (unsigned i = 0; i < worker->program->snapshot->service_count; i++) {
+    for (unsigned i = 0; i < worker->service_count; i++) {
         const struct service *service = worker->services[i];
         note_keys(part, i, service);
         if (worker == part->asker)
@@ -138,7 +138,7 @@ static void part_free(struct survey_part *part)
 
 static void destroy(struct survey *survey)
 {
-    for (unsigned i = 0; i < survey->surveyor->program->worker_count; i++)
+    for (unsigned i = 0; i < survey->surveyor->program->workers.count; i++)
         part_free(survey->parts[i]);
     free(survey->parts);
     buf_fini(&survey->peers);
@@ -165,7 +165,7 @@ static void deliver_question(struct mail *mail)
     struct survey_part *part = container_of(mail, struct survey_part, mail);
     answer(part);
     part->mail.deliver = deliver_answer;
-    loop_post(&part->asker->loop, &part->mail);
+    loop_post(&part->asker->loop.loop, &part->mail);
 }
 
 static enum weir_err new_survey(struct surveyor *surveyor, struct survey **ret_survey)
@@ -176,7 +176,7 @@ static enum weir_err new_survey(struct surveyor *surveyor, struct survey **ret_s
     survey->surveyor = surveyor;
     buf_init(&survey->peers);
     buf_init(&survey->conns);
-    survey->parts = calloc(surveyor->program->worker_count, sizeof(struct survey_part *));
+    survey->parts = calloc(surveyor->program->workers.count, sizeof(struct survey_part *));
     if (!survey->parts) {
         free(survey);
         return WEIR_E_NO_MEMORY;
@@ -187,14 +187,14 @@ static enum weir_err new_survey(struct surveyor *surveyor, struct survey **ret_s
 
 static enum weir_err new_part(struct survey *survey, unsigned number)
 {
-    struct program *program = survey->surveyor->program;
+    struct workers *workers = &survey->surveyor->program->workers;
     struct survey_part *part = calloc(1, sizeof *part);
     if (!part)
         return WEIR_E_NO_MEMORY;
     part->mail.deliver = deliver_question;
     part->survey = survey;
-    part->worker = &program->workers[number];
-    part->asker = &program->workers[0];
+    part->worker = &workers->all[number];
+    part->asker = &workers->all[0];
     buf_init(&part->peers);
     buf_init(&part->conns);
     survey->parts[number] = part;
@@ -205,7 +205,7 @@ static enum weir_err open_survey(struct surveyor *surveyor, struct survey **ret_
 {
     struct survey *survey = NULL;
     TRY(new_survey(surveyor, &survey));
-    for (unsigned i = 0; i < surveyor->program->worker_count; i++)
+    for (unsigned i = 0; i < surveyor->program->workers.count; i++)
         if (new_part(survey, i) != WEIR_OK) {
             destroy(survey);
             return WEIR_E_NO_MEMORY;
@@ -219,12 +219,12 @@ static void ask(struct survey *survey)
 {
     struct surveyor *surveyor = survey->surveyor;
     answer(survey->parts[0]);
-    for (unsigned i = 1; i < surveyor->program->worker_count; i++) {
+    for (unsigned i = 1; i < surveyor->program->workers.count; i++) {
         struct survey_part *part = survey->parts[i];
         survey->parts[i] = NULL;
         survey->pending++;
         surveyor->outstanding++;
-        loop_post(&part->worker->loop, &part->mail);
+        loop_post(&part->worker->loop.loop, &part->mail);
     }
 }
 
@@ -315,7 +315,7 @@ static void add_conns(struct survey *survey, const struct survey_part *part, con
 /* `rows` and `places` have room for all rows of all parts. */
 static void add_parts(struct survey *survey, struct row *rows, unsigned *places)
 {
-    unsigned workers = survey->surveyor->program->worker_count, count = 0, first = 0;
+    unsigned workers = survey->surveyor->program->workers.count, count = 0, first = 0;
     for (unsigned i = 0; i < workers; i++) {
         const struct survey_part *part = survey->parts[i];
         const struct survey_peer *peers =
@@ -340,7 +340,7 @@ static void add_parts(struct survey *survey, struct row *rows, unsigned *places)
 static enum weir_err add_up(struct survey *survey)
 {
     unsigned count = 1;
-    for (unsigned i = 0; i < survey->surveyor->program->worker_count; i++)
+    for (unsigned i = 0; i < survey->surveyor->program->workers.count; i++)
         if (survey->parts[i])
             count += count_rows(&survey->parts[i]->peers);
     struct row *rows = calloc(count, sizeof *rows);

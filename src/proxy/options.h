@@ -117,7 +117,8 @@ struct service_options {
     unsigned upstream_count;
     weir_handler_fn *handler;         /* answers everything; NULL: it is a proxy */
     const struct weir_proxy_ops *ops; /* of a program; NULL: the routes are all there is */
-    void *owner;                      /* of both */
+    weir_started_fn *started;         /* on each worker, once all accept; NULL: none */
+    void *owner;                      /* of these */
     struct upstream_options program;  /* what holds for peers that the program brings */
     struct weir_service *door;        /* as the program sees the service; NULL: it does not */
 };

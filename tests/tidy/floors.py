@@ -19,8 +19,8 @@ LEVEL["downstream"] = LEVEL["upstream"]  # side by side; see sees()
 
 # Headers that only some floors may include, and why.
 RESERVED = [
-    (r"sys/epoll\.h|liburing\.h|sys/eventfd\.h", {"io"},
-     "nothing above io knows which kernel interface runs"),
+    (r"sys/epoll\.h|liburing\.h", {"io"}, "nothing above io knows which kernel interface runs"),
+    (r"sys/eventfd\.h", {"io", "server"}, "loops get mail; who waits for workers has none"),
     (r"ares\.h", {"io"}, "who asks for names asks io/resolve.h"),
     (r"libfyaml\.h", {"config"}, "who embeds only the pool links no YAML parser"),
     (r"ucontext\.h", {"co"}, "switching stacks is done in one place"),

@@ -109,6 +109,7 @@ HEAP_ALLOWED = {
     "src/stream/pair.c": "a pair's two ends, with their buffer",
     "src/client/exec.c": "a child process, on its way to another worker or to its end",
     "src/config/": "reads the configuration, before a request is taken",
+    "src/server/": "sets up a server, starts and ends its workers; never on a request's path",
     "src/app/": "starts and ends workers; never on a request's path",
     "tests/": "tests may",
     "bench/": "tools may",

@@ -50,7 +50,7 @@ static void start(void)
     buf_fini(&messages);
     CHECK_OK(program_open(&program, snapshot, &epoll_ops));
     CHECK_OK(addr_parse(slice_str(origin_path), &origin));
-    CHECK_OK(origin_open(&program, &origin, &program.origin));
+    CHECK_OK(origin_open(&program.workers, &origin, &program.origin));
     CHECK_OK(program_start(&program));
 }
 
@@ -58,11 +58,11 @@ static void start(void)
 static void stop(void)
 {
     struct weir_time began = clock_monotonic();
-    program_drain(&program);
-    while (atomic_load(&program.running) > 0)
+    workers_drain(&program.workers);
+    while (atomic_load(&program.workers.running) > 0)
         sched_yield();
-    program_end(&program);
-    program_join(&program);
+    workers_end(&program.workers);
+    workers_join(&program.workers);
     CHECK(weir_time_between(began, clock_monotonic()).ns < weir_span_s(3).ns);
     program_close(&program);
     snapshot_unref(&snapshot);
@@ -143,7 +143,7 @@ TEST(pools_shows_what_requests_have_left)
 {
     start();
     for (int i = 0; i < 4; i++) {
-        struct buf answer = talk(&program.groups[0].options.addr,
+        struct buf answer = talk(&program.workers.addresses[0]->group.options.addr,
                                  "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
         CHECK(has(&answer, "HTTP/1.1 200 OK"));
         buf_fini(&answer);
@@ -163,7 +163,7 @@ TEST(pools_shows_what_requests_have_left)
 TEST(while_it_drains_it_is_healthy_but_not_ready)
 {
     start();
-    program_drain(&program);
+    workers_drain(&program.workers);
     CHECK_ANSWER("GET", "/ready", "HTTP/1.1 503 Service Unavailable\r\n");
     CHECK_ANSWER("GET", "/health", "HTTP/1.1 200 OK\r\n");
     CHECK_ANSWER("GET", "/pools", "\"workers_answered\":2");

@@ -15,8 +15,8 @@ static const struct service_options options[] = {
 };
 static struct snapshot snapshot = {.services = options, .service_count = 2};
 static struct worker workers[WORKERS];
-static struct program program = {
-    .snapshot = &snapshot, .workers = workers, .worker_count = WORKERS};
+static struct program program = {.snapshot = &snapshot,
+                                 .workers = {.all = workers, .count = WORKERS}};
 static struct buf page;
 
 /* Nothing runs here: the page only reads counters. */
@@ -147,12 +147,12 @@ TEST(protocols_and_what_is_counted_of_http2)
 TEST(what_loops_count_is_summed_over_the_workers)
 {
     set_up();
-    stat_add(&workers[0].loop.stats.shortages[SHORT_OF_BUFFERS], 2);
-    stat_add(&workers[1].loop.stats.shortages[SHORT_OF_BUFFERS], 3);
-    stat_add(&workers[1].loop.stats.shortages[SHORT_OF_DESCRIPTORS], 7);
-    stat_set(&workers[0].loop.stats.buffers_ready, 64);
-    stat_set(&workers[1].loop.stats.buffers_ready, 128);
-    stat_set(&workers[1].loop.bufs.used_count, 5);
+    stat_add(&workers[0].loop.loop.stats.shortages[SHORT_OF_BUFFERS], 2);
+    stat_add(&workers[1].loop.loop.stats.shortages[SHORT_OF_BUFFERS], 3);
+    stat_add(&workers[1].loop.loop.stats.shortages[SHORT_OF_DESCRIPTORS], 7);
+    stat_set(&workers[0].loop.loop.stats.buffers_ready, 64);
+    stat_set(&workers[1].loop.loop.stats.buffers_ready, 128);
+    stat_set(&workers[1].loop.loop.bufs.used_count, 5);
     metrics_print(&program, &page);
     CHECK(has_line("weir_io_shortages_total{resource=\"buffers\"} 5"));
     CHECK(has_line("weir_io_shortages_total{resource=\"completions\"} 0"));
@@ -162,7 +162,7 @@ TEST(what_loops_count_is_summed_over_the_workers)
     CHECK(has_line("weir_io_buffers{state=\"ready\"} 192"));
     CHECK(has_line("weir_io_buffers{state=\"used\"} 5"));
     for (unsigned i = 0; i < WORKERS; i++)
-        workers[i].loop = (struct loop){0};
+        workers[i].loop.loop = (struct loop){0};
     tear_down();
 }
 

@@ -7,7 +7,7 @@
 static struct upstream_options upstreams[2];
 static struct service_options services[2];
 static struct snapshot snapshot = {.services = services, .service_count = 2};
-static struct program program = {.snapshot = &snapshot, .worker_count = 2};
+static struct program program = {.snapshot = &snapshot, .workers = {.count = 2}};
 static struct surveyor surveyor = {.program = &program};
 
 static void set_up(void)

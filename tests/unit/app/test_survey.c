@@ -14,8 +14,8 @@ static struct service_options options;
 static struct snapshot snapshot = {.services = &options, .service_count = 1};
 static struct worker workers[WORKERS];
 static struct service *services[WORKERS];
-static struct program program = {
-    .snapshot = &snapshot, .ops = &epoll_ops, .workers = workers, .worker_count = WORKERS};
+static struct program program = {.snapshot = &snapshot,
+                                 .workers = {.all = workers, .count = WORKERS}};
 static struct surveyor surveyor = {.program = &program};
 static int listening;
 
@@ -40,13 +40,15 @@ static void open_worker(unsigned number)
 {
     struct worker *worker = &workers[number];
     struct loop_options loop = {.ops = &epoll_ops, .worker = number};
-    worker->program = &program;
+    worker->workers = &program.workers;
     worker->number = number;
     worker->services = &services[number];
-    CHECK_OK(loop_init(&worker->loop, &loop));
-    streams_init(&worker->streams, &worker->loop);
-    struct service_parts parts = {
-        .loop = &worker->loop, .streams = &worker->streams, .worker = number, .commons = commons};
+    worker->service_count = 1;
+    CHECK_OK(client_loop_init(&worker->loop, &loop));
+    struct service_parts parts = {.loop = &worker->loop.loop,
+                                  .streams = &worker->loop.streams,
+                                  .worker = number,
+                                  .commons = commons};
     CHECK_OK(service_open(&options, &parts, &services[number]));
     sched_enter(NULL);
 }
@@ -74,7 +76,7 @@ static void set_up(void)
 
 static void turn(unsigned worker)
 {
-    struct loop *loop = &workers[worker].loop;
+    struct loop *loop = &workers[worker].loop.loop;
     sched_enter(&loop->sched);
     loop_turn(loop, loop_deadline(loop, weir_span_ms(1)));
     sched_enter(NULL);
@@ -84,11 +86,10 @@ static void tear_down(void)
 {
     CHECK_EQ(0, surveyor.outstanding);
     for (unsigned i = 0; i < WORKERS; i++) {
-        sched_enter(&workers[i].loop.sched);
+        sched_enter(&workers[i].loop.loop.sched);
         service_drain(services[i]);
         service_close(&services[i]);
-        streams_fini(&workers[i].streams);
-        loop_fini(&workers[i].loop);
+        client_loop_fini(&workers[i].loop);
     }
     commons_free(&commons);
     epoll_ops.close_descriptor(NULL, listening);
@@ -116,8 +117,8 @@ static void add_idle(unsigned worker)
 {
     struct pool *pool = &services[worker]->pool;
     unsigned before = pool->idle_count;
-    CHECK_OK(
-        co_spawn(&workers[worker].loop.sched, NULL, "dial", dial_and_put, &workers[worker], NULL));
+    CHECK_OK(co_spawn(&workers[worker].loop.loop.sched, NULL, "dial", dial_and_put,
+                      &workers[worker], NULL));
     while (pool->idle_count == before)
         turn(worker);
 }
@@ -125,7 +126,7 @@ static void add_idle(unsigned worker)
 static struct conn *take(unsigned worker)
 {
     struct service *service = services[worker];
-    sched_enter(&workers[worker].loop.sched);
+    sched_enter(&workers[worker].loop.loop.sched);
     struct peer *peer = service->upstreams[0].balance.servers[0].peer;
     unsigned dead;
     struct conn *conn =
@@ -136,7 +137,7 @@ static struct conn *take(unsigned worker)
 
 WEIR_SUSPENDS static void ask(void *patience)
 {
-    struct loop *loop = &workers[0].loop;
+    struct loop *loop = &workers[0].loop.loop;
     asked_err = survey_take(&surveyor, loop_deadline(loop, *(struct weir_span *)patience), &survey);
     asked = true;
 }
@@ -144,7 +145,7 @@ WEIR_SUSPENDS static void ask(void *patience)
 static struct co *spawn_ask(struct weir_span *patience)
 {
     struct co *co = NULL;
-    CHECK_OK(co_spawn(&workers[0].loop.sched, NULL, "ask", ask, patience, &co));
+    CHECK_OK(co_spawn(&workers[0].loop.loop.sched, NULL, "ask", ask, patience, &co));
     return co;
 }
 
@@ -175,7 +176,7 @@ TEST(all_workers_are_added_up)
     CHECK(!conns[0].in_use && conns[1].in_use && !conns[2].in_use);
     CHECK_EQ((int64_t)conn->id, conns[1].id);
     survey_free(&survey);
-    sched_enter(&workers[1].loop.sched);
+    sched_enter(&workers[1].loop.loop.sched);
     pool_close(&conn, CLOSE_ERROR, false);
     sched_enter(NULL);
     tear_down();
@@ -209,7 +210,7 @@ TEST(streams_are_added_up)
     survey_free(&survey);
     conns[1]->protocol = HTTP_1;
     for (unsigned i = 0; i < WORKERS; i++) {
-        sched_enter(&workers[i].loop.sched);
+        sched_enter(&workers[i].loop.loop.sched);
         conns[i]->streams = 0;
         pool_close(&conns[i], CLOSE_ERROR, false);
         sched_enter(NULL);
@@ -246,7 +247,7 @@ TEST(an_asker_that_is_canceled_leaves_at_once)
     struct co *co = spawn_ask(&patience);
     turn(0);
     CHECK(!asked);
-    sched_enter(&workers[0].loop.sched);
+    sched_enter(&workers[0].loop.loop.sched);
     co_cancel(co);
     sched_enter(NULL);
     turn(0);
@@ -267,8 +268,8 @@ TEST(a_worker_may_end_with_a_question_in_its_mailbox)
     while (!asked)
         turn(0);
     survey_free(&survey);
-    sched_enter(&workers[1].loop.sched);
-    mailbox_deliver(&workers[1].loop.mailbox);
+    sched_enter(&workers[1].loop.loop.sched);
+    mailbox_deliver(&workers[1].loop.loop.mailbox);
     sched_enter(NULL);
     turn(0);
     tear_down();

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-#ifndef APP_LOCAL_H
-#define APP_LOCAL_H
+#ifndef SERVER_LOCAL_H
+#define SERVER_LOCAL_H
 
-/* An address where weir answers by itself: the admin pages, the origin of --demo. On worker 0. */
+/*
+ * An address where weir answers by itself: the admin pages, the origin of --demo. On worker 0, and
+ * still there while the services drain.
+ */
 
-#include "app/worker.h"
+#include "server/worker.h"
 
 struct local_options {
     exchange_handler_fn *handler;
@@ -14,7 +17,7 @@ struct local_options {
 
 struct local {
     struct local_options options;
-    struct program *program;
+    struct workers *workers;
     struct listener_group group; /* group.options.addr is what it is bound to */
     struct listener listener;
     struct client_options client;
@@ -23,10 +26,10 @@ struct local {
 };
 
 /*
- * Binds the address, before the workers start, and enters it into program->locals. Errors as
+ * Binds the address, before the workers start, and enters it into workers->locals. Errors as
  * listener_group_open().
  */
-enum weir_err local_open(struct local *local, struct program *program, const struct addr *addr,
+enum weir_err local_open(struct local *local, struct workers *workers, const struct addr *addr,
                          const struct local_options *options);
 /* After the workers have ended. */
 void local_close(struct local *local);

@@ -1,33 +1,33 @@
 /* SPDX-License-Identifier: MIT */
-#include "app/local.h"
+#include "server/local.h"
 
-#include "app/program.h"
 #include "base/check.h"
+#include "server/workers.h"
 
-enum weir_err local_open(struct local *local, struct program *program, const struct addr *addr,
+enum weir_err local_open(struct local *local, struct workers *workers, const struct addr *addr,
                          const struct local_options *options)
 {
-    *local = (struct local){.options = *options, .program = program};
+    *local = (struct local){.options = *options, .workers = workers};
     struct listener_options listen;
     listener_options_init(&listen);
     listen.addr = *addr;
     client_options_init(&local->client);
-    TRY(listener_group_open(&local->group, program->ops, NULL, &listen));
-    must(program->local_count < PROGRAM_LOCALS_MAX);
-    program->locals[program->local_count++] = local;
+    TRY(listener_group_open(&local->group, workers->options.ops, NULL, &listen));
+    must(workers->local_count < WORKERS_LOCALS_MAX);
+    workers->locals[workers->local_count++] = local;
     return WEIR_OK;
 }
 
 void local_close(struct local *local)
 {
-    listener_group_close(&local->group, local->program->ops, NULL);
+    listener_group_close(&local->group, local->workers->options.ops, NULL);
 }
 
 enum weir_err local_start(struct local *local, struct worker *worker)
 {
     struct downstream_options options = {
-        .loop = &worker->loop,
-        .streams = &worker->streams,
+        .loop = &worker->loop.loop,
+        .streams = &worker->loop.streams,
         .client = &local->client,
         .handler = local->options.handler,
         .owner = local->options.owner,
