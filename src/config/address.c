@@ -51,7 +51,7 @@ void address_read_listen(struct report *report, struct position position, struct
         *ret_addr = reading.url.addr;
 }
 
-static void give_server(const struct reading *reading, struct config_memory *memory,
+static void give_server(const struct reading *reading, struct memory *memory,
                         struct server_options *ret_server)
 {
     ret_server->scheme = reading->url.scheme;
@@ -72,9 +72,8 @@ static void read_url(struct reading *reading)
     tell(reading, url_read(reading->text, &reading->url));
 }
 
-void address_read_server(struct report *report, struct config_memory *memory,
-                         struct position position, struct weir_slice text,
-                         struct server_options *ret_server)
+void address_read_server(struct report *report, struct memory *memory, struct position position,
+                         struct weir_slice text, struct server_options *ret_server)
 {
     struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};
     if (slice_starts(text, SLICE("h2c://")))
@@ -84,7 +83,7 @@ void address_read_server(struct report *report, struct config_memory *memory,
     give_server(&reading, memory, ret_server);
 }
 
-void address_read_url(struct report *report, struct config_memory *memory, struct position position,
+void address_read_url(struct report *report, struct memory *memory, struct position position,
                       struct weir_slice text, struct server_options *ret_server)
 {
     struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};

@@ -7,7 +7,7 @@
  * leaves the output as it is.
  */
 
-#include "config/memory.h"
+#include "base/memory.h"
 #include "config/report.h"
 #include "proxy/options.h"
 
@@ -25,10 +25,9 @@ void address_read_listen(struct report *report, struct position position, struct
  * transport, whose name no host has then. Sets the scheme, and the address, or the host and port of
  * a name, which is `memory`'s.
  */
-void address_read_server(struct report *report, struct config_memory *memory,
-                         struct position position, struct weir_slice text,
-                         struct server_options *ret_server);
-void address_read_url(struct report *report, struct config_memory *memory, struct position position,
+void address_read_server(struct report *report, struct memory *memory, struct position position,
+                         struct weir_slice text, struct server_options *ret_server);
+void address_read_url(struct report *report, struct memory *memory, struct position position,
                       struct weir_slice text, struct server_options *ret_server);
 
 /* An IP alone. */

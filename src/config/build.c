@@ -251,7 +251,7 @@ void build_defaults(struct root_values *values)
     snapshot->shutdown_timeout = weir_span_s(5);
 }
 
-struct snapshot *build_snapshot(struct report *report, struct config_memory *memory,
+struct snapshot *build_snapshot(struct report *report, struct memory *memory,
                                 const struct yaml_node *root)
 {
     struct root_values *values = memory_alloc(memory, sizeof *values);

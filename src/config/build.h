@@ -12,7 +12,7 @@
 
 struct building {
     struct report *report;
-    struct config_memory *memory;
+    struct memory *memory;
     unsigned pool_size, max_retries; /* what the top of the file says for all */
     const char *ca_file;             /* likewise */
     struct claim *names, *addresses; /* taken so far */
@@ -30,7 +30,7 @@ struct building {
 void build_defaults(struct root_values *values);
 
 /* The whole file; NULL when memory is out. */
-struct snapshot *build_snapshot(struct report *report, struct config_memory *memory,
+struct snapshot *build_snapshot(struct report *report, struct memory *memory,
                                 const struct yaml_node *root);
 
 /*

@@ -15,7 +15,7 @@ struct mistake {
     const char *text;
 };
 
-void report_init(struct report *report, struct config_memory *memory)
+void report_init(struct report *report, struct memory *memory)
 {
     *report = (struct report){.memory = memory};
 }

@@ -9,7 +9,7 @@
 
 #include "base/buf.h"
 #include "base/log.h"
-#include "config/memory.h"
+#include "base/memory.h"
 
 #include <stdbool.h>
 
@@ -20,12 +20,12 @@ struct position {
 };
 
 struct report {
-    struct config_memory *memory;
+    struct memory *memory;
     struct mistake *mistakes;            /* by position */
     unsigned error_count, warning_count; /* with those beyond the limit, which are not kept */
 };
 
-void report_init(struct report *report, struct config_memory *memory);
+void report_init(struct report *report, struct memory *memory);
 
 /* A mistake that is told already (an alias makes that happen) is not told again. */
 __attribute__((format(printf, 3, 4))) void

@@ -13,7 +13,7 @@
 /* One reading of one value. */
 struct reading {
     struct report *report;
-    struct config_memory *memory;
+    struct memory *memory;
     const struct schema_key *key;
     const struct yaml_node *node;
     void *field;
@@ -168,8 +168,8 @@ static void read_text(const struct reading *reading)
         memcpy(reading->field, &value, sizeof value);
 }
 
-void schema_read_value(struct report *report, struct config_memory *memory,
-                       const struct schema_key *key, const struct yaml_node *node, void *values)
+void schema_read_value(struct report *report, struct memory *memory, const struct schema_key *key,
+                       const struct yaml_node *node, void *values)
 {
     struct reading reading = {report, memory, key, node, (char *)values + key->offset};
     if (node->type != YAML_SCALAR && key->type == TYPE_CHOICE) {
@@ -241,7 +241,7 @@ static void report_missing(struct report *report, enum section section,
                          schema_sections[section].noun, schema_keys[i].name);
 }
 
-void schema_read(struct report *report, struct config_memory *memory, enum section section,
+void schema_read(struct report *report, struct memory *memory, enum section section,
                  const struct yaml_node *mapping, void *values)
 {
     if (mapping->type != YAML_MAPPING) {

@@ -110,7 +110,7 @@ struct server_values {
  * with defaults. What is wrong goes to `report` and leaves its field as it was; strings are of
  * `memory`.
  */
-void schema_read(struct report *report, struct config_memory *memory, enum section section,
+void schema_read(struct report *report, struct memory *memory, enum section section,
                  const struct yaml_node *mapping, void *values);
 
 /*
@@ -122,7 +122,7 @@ const struct yaml_node *schema_part(struct report *report, enum section section,
                                     const struct yaml_node *mapping, const char *name);
 
 /* Reads one value of a key; for tests, and for values that stand alone. */
-void schema_read_value(struct report *report, struct config_memory *memory,
-                       const struct schema_key *key, const struct yaml_node *node, void *values);
+void schema_read_value(struct report *report, struct memory *memory, const struct schema_key *key,
+                       const struct yaml_node *node, void *values);
 
 #endif

@@ -15,7 +15,7 @@
 
 /* What is being loaded: until it succeeds, all of it can go. */
 struct loading {
-    struct config_memory *memory;
+    struct memory *memory;
     struct report report;
     struct snapshot *snapshot; /* in the memory; NULL: none came about */
 };
@@ -194,6 +194,6 @@ void snapshot_unref(struct snapshot **snapshot)
     *snapshot = NULL;
     if (!last || atomic_fetch_sub_explicit(&last->references, 1, memory_order_acq_rel) != 1)
         return;
-    struct config_memory *memory = last->memory;
+    struct memory *memory = last->memory;
     memory_free(&memory);
 }

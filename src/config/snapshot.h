@@ -15,18 +15,18 @@ struct snapshot {
     _Atomic unsigned references;
     unsigned threads; /* 0: one per CPU */
     enum io_choice io;
-    const char *pid_file;     /* NULL: none */
-    const char *user, *group; /* NULL: stay as started */
-    const char *working_directory; /* NULL: stay */
-    const char *error_log;  /* "stderr" or a path */
-    const char *access_log; /* "stdout", "off" or a path */
-    struct weir_span grace_period;      /* how long running requests may take after SIGTERM */
-    struct weir_span shutdown_timeout;  /* how long what is left may take after that */
+    const char *pid_file;              /* NULL: none */
+    const char *user, *group;          /* NULL: stay as started */
+    const char *working_directory;     /* NULL: stay */
+    const char *error_log;             /* "stderr" or a path */
+    const char *access_log;            /* "stdout", "off" or a path */
+    struct weir_span grace_period;     /* how long running requests may take after SIGTERM */
+    struct weir_span shutdown_timeout; /* how long what is left may take after that */
     bool has_admin;
     struct addr admin_listen;
     const struct service_options *services;
     unsigned service_count;
-    struct config_memory *memory; /* everything above that is pointed at */
+    struct memory *memory; /* everything above that is pointed at */
 };
 
 /*
@@ -40,9 +40,8 @@ enum weir_err snapshot_load_text(const char *name, struct weir_slice text, struc
                                  struct snapshot **ret_snapshot);
 
 /* `weir --listen ADDR --to URL [--to URL ...]`: one service, no admin pages. */
-enum weir_err snapshot_of_command_line(const char *listen, const char *const *to,
-                                       unsigned to_count, struct buf *messages,
-                                       struct snapshot **ret_snapshot);
+enum weir_err snapshot_of_command_line(const char *listen, const char *const *to, unsigned to_count,
+                                       struct buf *messages, struct snapshot **ret_snapshot);
 
 struct snapshot *snapshot_ref(struct snapshot *snapshot);
 /* Frees it with the last reference; nulls the pointer. */

@@ -18,7 +18,7 @@ struct anchor {
 /* Stands on one event of the parser; NULL: there is none any more. */
 struct reader {
     const char *file;
-    struct config_memory *memory;
+    struct memory *memory;
     struct report *report;
     struct fy_parser *parser;
     struct fy_event *event;
@@ -365,7 +365,7 @@ static bool is_text(struct reader *reader, struct weir_slice text)
     return false;
 }
 
-enum weir_err yaml_read(const char *file, struct weir_slice text, struct config_memory *memory,
+enum weir_err yaml_read(const char *file, struct weir_slice text, struct memory *memory,
                         struct report *report, const struct yaml_node **ret_root)
 {
     struct reader reader = {

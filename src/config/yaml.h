@@ -52,7 +52,7 @@ struct yaml_entry {
  * mistakes that leave a tree (a key that is there twice) give WEIR_OK. `file` is what positions
  * say; it must live as long as the memory, `text` need not.
  */
-enum weir_err yaml_read(const char *file, struct weir_slice text, struct config_memory *memory,
+enum weir_err yaml_read(const char *file, struct weir_slice text, struct memory *memory,
                         struct report *report, const struct yaml_node **ret_root);
 
 /* The entry of a mapping with that key; NULL when there is none or the node is no mapping. */

@@ -12,7 +12,7 @@ enum how { LISTEN, CONNECT, URL, IP, IP_PORT };
 /* Reads `text`; what comes of it is the address as text, or "name HOST PORT", or the message. */
 static void check_read(enum how how, const char *text, const char *want)
 {
-    struct config_memory *memory = memory_new();
+    struct memory *memory = memory_new();
     struct report report;
     struct buf messages;
     struct server_options server = {0};
@@ -228,7 +228,7 @@ TEST(names_of_servers_stay_names)
 
 static bool listens(const char *text, struct addr *ret_addr, struct buf *messages)
 {
-    struct config_memory *memory = memory_new();
+    struct memory *memory = memory_new();
     struct report report;
     /* A name server that is out of reach must not hold the test up. */
     must(setenv("RES_OPTIONS", "timeout:1 attempts:1", 1) == 0);

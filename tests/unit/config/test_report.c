@@ -4,7 +4,7 @@
 #include "base/slice.h"
 #include "tests/check.h"
 
-static struct config_memory *memory;
+static struct memory *memory;
 static struct report report;
 
 static struct position at(unsigned line, unsigned column)

@@ -72,7 +72,7 @@ static bool has_same(const struct schema_key *key, const void *a, const void *b)
 /* What the documentation calls the default is what holds when a key is absent. */
 TEST(the_defaults_are_what_they_are_said_to_be)
 {
-    struct config_memory *memory = memory_new();
+    struct memory *memory = memory_new();
     struct report report;
     struct snapshot *snapshot = load_least();
     unsigned compared = 0;

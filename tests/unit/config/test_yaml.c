@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-static struct config_memory *memory;
+static struct memory *memory;
 static struct buf messages;
 
 /* Reads `text` as file "f"; `messages` says what was found. NULL when there is no tree. */

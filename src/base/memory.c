@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/memory.h"
+#include "base/memory.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* Three times what the largest file, full of short keys, has been seen to take. */
+/* Three times what the largest configuration, full of short keys, has been seen to take. */
 enum { MEMORY_BYTES_MAX = 256 << 20 };
 
 /* Something that is not in the arena. */
@@ -14,9 +14,9 @@ struct memory_owned {
     void (*free)(void *object);
 };
 
-struct config_memory *memory_new(void)
+struct memory *memory_new(void)
 {
-    struct config_memory *memory = calloc(1, sizeof *memory);
+    struct memory *memory = calloc(1, sizeof *memory);
     if (!memory)
         return NULL;
     arena_cache_init(&memory->cache);
@@ -24,7 +24,7 @@ struct config_memory *memory_new(void)
     return memory;
 }
 
-void memory_free(struct config_memory **memory)
+void memory_free(struct memory **memory)
 {
     if (!*memory)
         return;
@@ -36,7 +36,7 @@ void memory_free(struct config_memory **memory)
     *memory = NULL;
 }
 
-void *memory_alloc(struct config_memory *memory, size_t bytes)
+void *memory_alloc(struct memory *memory, size_t bytes)
 {
     void *at = arena_alloc(&memory->arena, bytes);
     if (!at) {
@@ -46,7 +46,7 @@ void *memory_alloc(struct config_memory *memory, size_t bytes)
     return memset(at, 0, bytes);
 }
 
-void *memory_array(struct config_memory *memory, size_t count, size_t bytes)
+void *memory_array(struct memory *memory, size_t count, size_t bytes)
 {
     if (count > MEMORY_BYTES_MAX / bytes) {
         memory->failed = true;
@@ -55,7 +55,7 @@ void *memory_array(struct config_memory *memory, size_t count, size_t bytes)
     return memory_alloc(memory, (count ? count : 1) * bytes);
 }
 
-void memory_own(struct config_memory *memory, void *object, void (*free)(void *object))
+void memory_own(struct memory *memory, void *object, void (*free)(void *object))
 {
     struct memory_owned *owned = memory_alloc(memory, sizeof *owned);
     if (!owned) {
@@ -66,7 +66,7 @@ void memory_own(struct config_memory *memory, void *object, void (*free)(void *o
     memory->owned = owned;
 }
 
-char *memory_string(struct config_memory *memory, struct weir_slice text)
+char *memory_string(struct memory *memory, struct weir_slice text)
 {
     char *copy = memory_alloc(memory, text.len + 1);
     if (copy && text.len > 0)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-#include "config/memory.h"
+#include "base/memory.h"
 
 #include "base/slice.h"
 #include "tests/check.h"
@@ -8,7 +8,7 @@
 
 TEST(memory_is_zeroed_and_freed_at_once)
 {
-    struct config_memory *memory = memory_new();
+    struct memory *memory = memory_new();
     if (!CHECK(memory))
         return;
     for (size_t bytes = 1; bytes < 100000; bytes *= 3) {
@@ -27,7 +27,7 @@ TEST(memory_is_zeroed_and_freed_at_once)
 
 TEST(strings_end_in_nul)
 {
-    struct config_memory *memory = memory_new();
+    struct memory *memory = memory_new();
     const char *text = memory_string(memory, slice_of("hello", 4));
     CHECK_EQ(0, text[4]);
     CHECK_SLICE(slice_str(text), "hell");
@@ -37,7 +37,7 @@ TEST(strings_end_in_nul)
 
 TEST(running_out_is_remembered)
 {
-    struct config_memory *memory = memory_new();
+    struct memory *memory = memory_new();
     CHECK(memory_array(memory, 0, 8));
     CHECK(!memory->failed);
     CHECK(!memory_array(memory, SIZE_MAX / 4, 16));
