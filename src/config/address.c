@@ -3,8 +3,8 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "io/lookup.h"
 
-#include <netdb.h>
 #include <string.h>
 
 /* What is being read, and what comes of it. */
@@ -27,17 +27,10 @@ static void tell(const struct reading *reading, const char *why)
 /* The first address of a name, which is not resolved again. */
 static void look_up(struct reading *reading)
 {
-    struct addrinfo wanted = {.ai_socktype = SOCK_STREAM}, *found = NULL;
-    int error = getaddrinfo(reading->url.host, NULL, &wanted, &found);
-    if (error != 0) {
+    const char *why;
+    if (lookup_host(reading->url.host, reading->url.port, &reading->url.addr, &why) != WEIR_OK)
         report_error(reading->report, reading->position, "cannot resolve '%s': %s",
-                     reading->url.host, gai_strerror(error));
-        return;
-    }
-    reading->url.addr = (struct addr){.len = found->ai_addrlen};
-    memcpy(&reading->url.addr.any, found->ai_addr, found->ai_addrlen);
-    freeaddrinfo(found);
-    addr_set_port(&reading->url.addr, reading->url.port);
+                     reading->url.host, why);
 }
 
 void address_read_listen(struct report *report, struct position position, struct weir_slice text,
