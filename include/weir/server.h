@@ -82,7 +82,8 @@ WEIR_API void weir_service_options_init(struct weir_service_options *options);
 WEIR_API void weir_listen_options_init(struct weir_listen_options *options);
 WEIR_API void weir_upstream_options_init(struct weir_upstream_options *options);
 
-/* `options` may be NULL. The caller's until weir_server_free(). WEIR_E_NO_MEMORY, _IO. */
+/* `options` may be NULL. The caller's until weir_server_free(). WEIR_E_NO_MEMORY, _IO,
+ * _NO_DESCRIPTORS. */
 WEIR_API enum weir_err weir_server_new(const struct weir_server_options *options,
                                        struct weir_server **ret_server);
 /* After weir_server_run(), or without it. Nulls the pointer; NULL is fine. */
@@ -110,9 +111,14 @@ WEIR_API enum weir_err weir_service_add_upstream(struct weir_service *service,
 /* Where its listener of that number (from 0) really listens; valid as long as the service. */
 WEIR_API const char *weir_service_address(const struct weir_service *service, unsigned listener);
 
-/* Serves until it is stopped; the calling thread waits. WEIR_E_IO, _NO_MEMORY, _CONFIG. */
+/*
+ * Serves until it is stopped, or, where nothing listens, until all `started` have returned; once.
+ * The calling thread waits. Who handles signals has them blocked in threads of his own. WEIR_E_IO,
+ * _NO_MEMORY, _NO_DESCRIPTORS.
+ */
 WEIR_API enum weir_err weir_server_run(struct weir_server *server);
-/* From any thread, also from a handler. Graceful: running exchanges are given the grace period. */
+/* From any thread, also from a handler, and before it runs. Graceful: running exchanges are given
+ * the grace period. */
 WEIR_API void weir_server_stop(struct weir_server *server, bool gracefully);
 
 WEIR_API void *weir_service_owner(const struct weir_service *service);

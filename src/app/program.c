@@ -14,15 +14,15 @@
 static enum weir_err listen_on(struct program *program, const struct listener_options *options,
                                unsigned service)
 {
-    const struct addr *addr = NULL;
+    struct workers_address *address = NULL;
     char text[ADDR_TEXT_SIZE];
-    enum weir_err err = workers_listen(&program->workers, service, options, &addr);
+    enum weir_err err = workers_listen(&program->workers, service, options, &address);
     if (err)
         log_line(LOG_ERROR, "cannot listen on %s: %s", addr_print(&options->addr, text),
                  weir_err_text(err));
     else
         log_line(LOG_NOTICE, "service %s listens on %s", program->snapshot->services[service].name,
-                 addr_print(addr, text));
+                 address->text);
     return err;
 }
 
@@ -114,14 +114,13 @@ void program_reload_certificates(struct program *program)
     for (unsigned i = 0; i < workers->address_count; i++) {
         const struct listener_options *options = &workers->addresses[i]->group.options;
         struct tls_fault fault;
-        char text[ADDR_TEXT_SIZE];
         if (!options->tls)
             continue;
         if (tls_server_reload(options->tls, &fault))
             count++;
         else
             log_line(LOG_ERROR, "SIGHUP: %s keeps the certificates that it had: %s: %s",
-                     addr_print(&options->addr, text), fault.key, fault.why);
+                     workers->addresses[i]->text, fault.key, fault.why);
     }
     log_line(LOG_NOTICE, "SIGHUP: certificates read again for %u listener%s", count,
              count == 1 ? "" : "s");

@@ -57,7 +57,7 @@ static void choose_once(void)
     must(backend_choose(IO_AUTO, text, &chosen) == WEIR_OK); /* there is always epoll */
 }
 
-static enum weir_err choose(enum weir_io io, const struct backend_ops **ret_ops)
+enum weir_err client_loop_choose(enum weir_io io, const struct backend_ops **ret_ops)
 {
     char text[BACKEND_TEXT_SIZE];
     if (io != WEIR_IO_AUTO)
@@ -74,7 +74,7 @@ enum weir_err weir_loop_new(const struct weir_loop_options *options, struct weir
     weir_loop_options_init(&defaults);
     options = options ? options : &defaults;
     inner.co_limit = options->coroutines_max;
-    TRY(choose(options->io, &inner.ops));
+    TRY(client_loop_choose(options->io, &inner.ops));
     struct weir_loop *loop = malloc(sizeof *loop);
     if (!loop)
         return WEIR_E_NO_MEMORY;

@@ -20,6 +20,9 @@ struct weir_loop {
     struct loop_fd fd;    /* of weir_loop_fd() */
 };
 
+/* What stands for the kernel. Errors as backend_choose(). */
+enum weir_err client_loop_choose(enum weir_io io, const struct backend_ops **ret_ops);
+
 /* In memory of the caller's, for a worker. Errors as loop_init(). */
 enum weir_err client_loop_init(struct weir_loop *loop, const struct loop_options *options);
 /* Everything must be gone (checked). */

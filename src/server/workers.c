@@ -70,7 +70,8 @@ static enum weir_err open_address(struct workers *workers, const struct listener
 }
 
 enum weir_err workers_listen(struct workers *workers, unsigned service,
-                             const struct listener_options *options, const struct addr **ret_addr)
+                             const struct listener_options *options,
+                             struct workers_address **ret_address)
 {
     struct workers_address **addresses =
         reallocarray(workers->addresses, workers->address_count + 1, sizeof *workers->addresses);
@@ -81,8 +82,9 @@ enum weir_err workers_listen(struct workers *workers, unsigned service,
     TRY(open_address(workers, options, &address));
     address->service = service;
     address->group.worker_count = workers->count;
+    addr_print(&address->group.options.addr, address->text);
     addresses[workers->address_count++] = address;
-    *ret_addr = &address->group.options.addr;
+    *ret_address = address;
     return WEIR_OK;
 }
 

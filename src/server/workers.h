@@ -41,6 +41,7 @@ struct workers_service {
 struct workers_address {
     struct listener_group group;
     unsigned service;
+    char text[ADDR_TEXT_SIZE]; /* what it is really bound to */
 };
 
 /* How they were asked to stop. */
@@ -72,12 +73,10 @@ enum weir_err workers_init(struct workers *workers, const struct workers_options
 /* The options stay the caller's and must outlive the workers. WEIR_E_NO_MEMORY. */
 enum weir_err workers_add(struct workers *workers, const struct service_options *options,
                           unsigned *ret_number);
-/*
- * Binds an address of a service. *ret_addr is what it is really bound to. Errors as
- * listener_group_open().
- */
+/* Binds an address of a service. Errors as listener_group_open(). */
 enum weir_err workers_listen(struct workers *workers, unsigned service,
-                             const struct listener_options *options, const struct addr **ret_addr);
+                             const struct listener_options *options,
+                             struct workers_address **ret_address);
 
 /*
  * Starts the threads; returns when all accept, or when one has failed and all have ended. Errors as
