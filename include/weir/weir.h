@@ -15,6 +15,7 @@
 
 #include <weir/connector.h>
 #include <weir/err.h>
+#include <weir/log.h>
 #include <weir/loop.h>
 #include <weir/message.h>
 #include <weir/peer.h>

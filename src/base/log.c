@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/clock.h"
+#include <weir/log.h>
 
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -12,6 +13,13 @@ enum { LINE_SIZE = 960, LINES_PER_SECOND = 10 };
 
 static _Atomic int log_level = LOG_NOTICE;
 static _Atomic int log_descriptor = STDERR_FILENO;
+
+/* Both are set before threads are started. */
+static weir_log_fn *log_to;
+static void *log_to_owner;
+
+_Static_assert((int)WEIR_LOG_ERROR == LOG_ERROR && (int)WEIR_LOG_DEBUG == LOG_DEBUG,
+               "one is the other");
 
 static const char *const level_names[] = {
     [LOG_ERROR] = "error",
@@ -30,6 +38,22 @@ void log_set_descriptor(int descriptor)
     atomic_store_explicit(&log_descriptor, descriptor, memory_order_relaxed);
 }
 
+void weir_log_to(weir_log_fn *log, void *owner)
+{
+    log_to = log;
+    log_to_owner = owner;
+}
+
+void weir_log_set_level(enum weir_log_level level)
+{
+    log_set_level((enum log_level)level);
+}
+
+const char *weir_version(void)
+{
+    return WEIR_VERSION;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     if ((int)level > atomic_load_explicit(&log_level, memory_order_relaxed))
@@ -37,15 +61,19 @@ void log_line(enum log_level level, const char *format, ...)
     char time[CLOCK_RFC3339_SIZE];
     clock_rfc3339(clock_wall_ms(), time);
     char line[LINE_SIZE];
-    size_t len = (size_t)snprintf(line, sizeof line, "%s %s ", time, level_names[level]);
+    size_t head = (size_t)snprintf(line, sizeof line, "%s %s ", time, level_names[level]);
 
     va_list arguments;
     va_start(arguments, format);
-    int more = vsnprintf(line + len, sizeof line - len, format, arguments);
+    int more = vsnprintf(line + head, sizeof line - head, format, arguments);
     va_end(arguments);
     if (more < 0)
         return;
-    len += (size_t)more;
+    if (log_to) {
+        log_to(log_to_owner, (enum weir_log_level)level, line + head);
+        return;
+    }
+    size_t len = head + (size_t)more;
     if (len > sizeof line - 1)
         len = sizeof line - 1;
     line[len++] = '\n';

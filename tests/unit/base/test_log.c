@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/slice.h"
 #include "tests/check.h"
+#include <weir/log.h>
 
 #include <unistd.h>
 
@@ -141,6 +142,27 @@ TEST(escaped_text_is_cut_where_it_must)
         CHECK(cut || escaped_len == whole_len);
         CHECK(!cut || whole_len > LOG_ESCAPED_SIZE - 8);
     }
+}
+
+static void take_line(void *owner, enum weir_log_level level, const char *line)
+{
+    snprintf(owner, CAUGHT_SIZE, "%d %s", (int)level, line);
+}
+
+TEST(a_program_may_take_the_lines)
+{
+    char line[CAUGHT_SIZE] = "";
+    catch_log();
+    weir_log_to(take_line, line);
+    weir_log_set_level(WEIR_LOG_WARN);
+    log_line(LOG_NOTICE, "not this");
+    CHECK_SLICE(slice_str(line), "");
+    log_line(LOG_WARN, "number %d", 7);
+    CHECK_SLICE(slice_str(line), "1 number 7");
+    weir_log_to(NULL, NULL);
+    weir_log_set_level(WEIR_LOG_NOTICE);
+    CHECK_EQ(0, caught().len);
+    CHECK(weir_version()[0] != '\0');
 }
 
 CHECK_MAIN
