@@ -27,7 +27,8 @@ typedef void weir_fn(void *argument);
 enum weir_io { WEIR_IO_AUTO, WEIR_IO_URING, WEIR_IO_EPOLL };
 
 struct weir_loop_options {
-    enum weir_io io;         /* WEIR_IO_AUTO: io_uring where the kernel has all that is wanted */
+    enum weir_io io;         /* WEIR_IO_AUTO: what the environment's WEIR_IO says (epoll, uring);
+                                else io_uring where the kernel has all that is wanted */
     unsigned coroutines_max; /* at once */
 };
 

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { COROUTINES_MAX = 100000 };
 
@@ -50,11 +51,21 @@ void weir_loop_options_init(struct weir_loop_options *options)
 /* What the kernel can do is found out by trying it, which takes a while: once for all loops. */
 static pthread_once_t chosen_once = PTHREAD_ONCE_INIT;
 static const struct backend_ops *chosen;
+static enum weir_err not_chosen;
+
+/* Who runs a program may have a say in what its author left open. */
+static enum io_choice choice_of_environment(void)
+{
+    const char *wanted = getenv("WEIR_IO");
+    if (wanted && strcmp(wanted, "epoll") == 0)
+        return IO_EPOLL;
+    return wanted && strcmp(wanted, "uring") == 0 ? IO_URING : IO_AUTO;
+}
 
 static void choose_once(void)
 {
     char text[BACKEND_TEXT_SIZE];
-    must(backend_choose(IO_AUTO, text, &chosen) == WEIR_OK); /* there is always epoll */
+    not_chosen = backend_choose(choice_of_environment(), text, &chosen);
 }
 
 enum weir_err client_loop_choose(enum weir_io io, const struct backend_ops **ret_ops)
@@ -63,6 +74,7 @@ enum weir_err client_loop_choose(enum weir_io io, const struct backend_ops **ret
     if (io != WEIR_IO_AUTO)
         return backend_choose((enum io_choice)io, text, ret_ops);
     pthread_once(&chosen_once, choose_once);
+    TRY(not_chosen);
     *ret_ops = chosen;
     return WEIR_OK;
 }
