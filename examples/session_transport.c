@@ -400,6 +400,7 @@ static bool serve(const char *address, struct far_end *far_end)
     struct weir_server_options server_options;
     weir_server_options_init(&server_options);
     server_options.handles_signals = true;
+    server_options.threads = 1; /* connections of a session transport stay with their thread */
     struct weir_service_options options;
     weir_service_options_init(&options);
     options.proxy = &phases;

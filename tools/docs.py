@@ -27,7 +27,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 # The navigation: every page of docs/ has its place here.
 PAGES = {
     "weir": ["README.md", "docs/configuration.md", "docs/servers.md", "docs/http2.md",
-             "docs/tls.md", "docs/reuse.md", "docs/operating.md"],
+             "docs/tls.md", "docs/reuse.md", "docs/auth.md", "docs/operating.md"],
     "libweir": ["docs/library.md", "docs/suspension.md", "docs/phases.md", "docs/subrequests.md",
                 "docs/transports.md", "docs/pingora.md"],
     "The tree": ["ARCHITECTURE.md", "CONTRIBUTING.md", "CHANGELOG.md", "bench/README.md"],
