@@ -80,7 +80,7 @@ def test_mistakes_are_found(broken, text, complaint):
 
 
 def quick_starts():
-    return [program.TREE / "examples" / name for name in ("proxy.c", "client.c", "server.c")]
+    return [program.TREE / "examples" / name for name in ("proxy.c", "get.c", "server.c")]
 
 
 @pytest.mark.parametrize("path", quick_starts(), ids=lambda path: path.name)

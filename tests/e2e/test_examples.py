@@ -311,6 +311,14 @@ def secure(origin):
 
 
 @both
+def test_get(example, origin):
+    run = example("get", origin.url, listens=False)
+    run.wait()
+    assert run.stdout == "no error, 1 connections\n"
+    assert (len(origin.exchanges), len(origin.connections)) == (100, 1)
+
+
+@both
 def test_client(example, origin):
     run = example("client", origin.url, listens=False)
     run.wait()
