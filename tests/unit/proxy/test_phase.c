@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A program's phases, between a client and a server by hand. */
 #include "tests/unit/proxy/front.h"
+#include <weir/log.h>
 
 /* What the phases saw, in order, and what they are to do. */
 static struct {
@@ -9,6 +10,7 @@ static struct {
     const char *at;
     bool answers, leaves_half, reads_body, keeps_length, forgets;
     unsigned failures_retried;
+    struct weir_peer *other;
     enum weir_err logged;
     bool logged_once;
 } program;
@@ -237,6 +239,65 @@ STAGE_TEST(what_a_filter_leaves_halfway_is_cut_and_told)
     raw_close(front_exchange(other, -1));
     raw_close(other);
     STAGE_UNTIL(front.logged == 2);
+    end(client);
+}
+
+/* Gets a session, reads a part of its response, and forgets it. */
+WEIR_SUSPENDS static enum weir_err forget_session(struct weir_exchange *exchange)
+{
+    struct weir_connector *connector = weir_exchange_connector(exchange);
+    struct weir_session *session;
+    struct weir_request *request;
+    struct weir_response *response;
+    struct weir_piece piece;
+    TRY(weir_connector_get(connector, program.other, WEIR_ANY, WEIR_NEVER, &session));
+    TRY(weir_request_new("GET", "other", "/forgotten", &request));
+    TRY(weir_session_send_head(session, request, WEIR_BODY_NONE));
+    weir_request_free(&request);
+    TRY(weir_session_recv_head(session, &response));
+    return weir_session_recv(session, WEIR_NEVER, &piece);
+}
+
+static void keep_line(void *owner, enum weir_log_level level, const char *line)
+{
+    (void)level;
+    snprintf(owner, 200, "%s", line);
+}
+
+STAGE_TEST(a_session_that_is_never_released_is_closed_and_told)
+{
+    struct weir_peer_options options;
+    char line[200] = "", url[ADDR_TEXT_SIZE + 8];
+    struct raw_listener other;
+    prepare(1);
+    raw_listen(&other);
+    char address[ADDR_TEXT_SIZE];
+    snprintf(url, sizeof url, "http://%s", addr_print(&other.addr, address));
+    weir_peer_options_init(&options);
+    options.url = url;
+    CHECK_OK(weir_peer_new(&options, NULL, &program.other));
+    ops.request_filter = forget_session;
+    front_start();
+    log_set_level(LOG_WARN);
+    weir_log_to(keep_line, line);
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int asked = raw_accept(&other);
+    raw_read_head(asked);
+    raw_send(asked, "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf");
+    int server = raw_accept(&front.servers[0]); /* it goes on all the same */
+    raw_read_head(server);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    STAGE_UNTIL(front.logged == 1);
+    raw_close(server);
+    weir_log_to(NULL, NULL);
+    CHECK(strstr(line, "never released") && strstr(line, "request_filter") && strstr(line, url));
+    CHECK_EQ(1, stat_read(&front.service->stats.program_faults));
+    CHECK_EQ(RAW_RESET, raw_read(asked, "more"));
+    raw_close(asked);
+    raw_close(other.descriptor);
+    weir_peer_free(&program.other);
     end(client);
 }
 
