@@ -44,6 +44,15 @@ void door_fini(struct weir_exchange *door)
         kept_fini(container_of(link, struct kept, link));
 }
 
+enum weir_err door_check_answer(const struct weir_exchange *door)
+{
+    bool again = door->exchange->head_sent;
+    if (door->may_answer && !again)
+        return WEIR_OK;
+    door_blame(door, again ? "sends a second response" : "answers, which is not its to do");
+    return WEIR_E_FILTER;
+}
+
 /* What stopped the program is no mistake of its own. */
 static enum weir_err note(struct weir_exchange *door, enum weir_err err)
 {
@@ -95,6 +104,7 @@ WEIR_SUSPENDS static enum weir_err call_handler(struct weir_exchange *door)
     bool answered;
     TRY(door->exchange->error);
     door_enter(door, "handler");
+    door->may_answer = true;
     door->service->options->handler(door);
     TRY(door_settle(door, door->phase, &answered));
     if (answered)
@@ -250,16 +260,14 @@ enum weir_err weir_exchange_send_head(struct weir_exchange *exchange,
                                       struct weir_response *response, uint64_t body_bytes)
 {
     struct exchange *inner = exchange->exchange;
-    if (inner->head_sent) {
-        door_blame(exchange, "sends a second response");
-        return WEIR_E_FILTER;
-    }
+    TRY(door_check_answer(exchange));
     struct http_framing framing = message_framing(body_bytes);
     if (framing.body == BODY_NONE) /* a response without a body says so */
         framing = (struct http_framing){.body = BODY_LENGTH};
     TRY(put_length(response->http, &framing, &inner->arena));
     TRY(exchange_send_head(inner, response->http, &framing));
     body_filter_start(&exchange->answers, &framing);
+    exchange->answering = true;
     return WEIR_OK;
 }
 
@@ -279,7 +287,7 @@ enum weir_err weir_exchange_send(struct weir_exchange *exchange, struct weir_sli
     struct http_piece piece = {.slices = {bytes}, .bytes = bytes.len, .last = last};
     struct exchange *inner = exchange->exchange;
     piece.count = bytes.len > 0;
-    if (!inner->head_sent || inner->done)
+    if (!exchange->answering || inner->done)
         return inner->done && bytes.len == 0 ? WEIR_OK : WEIR_E_BODY_LENGTH;
     TRY(count_answer(&exchange->answers, bytes, last));
     bool is_over = exchange->answers.counted && bytes.len == 0; /* with its head */
@@ -289,10 +297,7 @@ enum weir_err weir_exchange_send(struct weir_exchange *exchange, struct weir_sli
 enum weir_err weir_exchange_answer(struct weir_exchange *exchange, unsigned status,
                                    const char *content_type, struct weir_slice body)
 {
-    if (exchange->exchange->head_sent) {
-        door_blame(exchange, "sends a second response");
-        return WEIR_E_FILTER;
-    }
+    TRY(door_check_answer(exchange));
     if (status < 200 || status > 599)
         return WEIR_E_FIELD;
     return note(exchange, exchange_answer(exchange->exchange, (uint16_t)status,

@@ -25,6 +25,8 @@ struct weir_exchange {
     struct weir_connector connector;
     void *state;
     const char *phase;            /* what of the program runs, or ran last; a literal */
+    bool may_answer;              /* what runs is a handler, or a phase that may */
+    bool answering;               /* ... and has sent a head of its own */
     struct body_filter answers;   /* counts the body of the program's own answer */
     bool has_read;                /* of the request's body, in the program's name */
     struct http_piece *received;  /* by the program; NULL: nothing was */
@@ -42,6 +44,9 @@ static inline void door_enter(struct weir_exchange *door, const char *phase)
     door->phase = phase;
     door->connector.where = phase;
 }
+
+/* WEIR_E_FILTER, which the log tells, where the program cannot answer: not here, or not twice. */
+enum weir_err door_check_answer(const struct weir_exchange *door);
 
 /* `way` is a subrequest's; NULL: a client's. */
 void door_init(struct weir_exchange *door, struct service *service, struct exchange *exchange,

@@ -16,6 +16,19 @@ static enum weir_err leave(const struct serving *serving, const char *phase, enu
     return err;
 }
 
+/* Of those that may answer. */
+static void enter_answering(struct serving *serving, const char *phase)
+{
+    door_enter(&serving->door, phase);
+    serving->door.may_answer = true;
+}
+
+static enum weir_err leave_answering(struct serving *serving, const char *phase, enum weir_err err)
+{
+    serving->door.may_answer = serving->door.answering = false;
+    return leave(serving, phase, err);
+}
+
 /* What was read of a body is gone: who has read it answers, or nobody can. */
 static enum weir_err check_body(const struct serving *serving)
 {
@@ -31,8 +44,8 @@ enum weir_err phase_request_filter(struct serving *serving, bool *ret_answered)
     *ret_answered = false;
     if (!ops || !ops->request_filter)
         return WEIR_OK;
-    door_enter(&serving->door, "request_filter");
-    TRY(leave(serving, "request_filter", ops->request_filter(&serving->door)));
+    enter_answering(serving, "request_filter");
+    TRY(leave_answering(serving, "request_filter", ops->request_filter(&serving->door)));
     TRY(door_settle(&serving->door, "request_filter", ret_answered));
     return *ret_answered ? WEIR_OK : check_body(serving);
 }
@@ -160,8 +173,9 @@ enum weir_err phase_response_filter(struct serving *serving, bool *ret_answered)
     serving->keeps_length = false;
     if (ops->response_filter) {
         message_of_response(&view, serving->response, &serving->exchange->arena);
-        door_enter(&serving->door, "response_filter");
-        TRY(leave(serving, "response_filter", ops->response_filter(&serving->door, &view)));
+        enter_answering(serving, "response_filter");
+        TRY(leave_answering(serving, "response_filter",
+                            ops->response_filter(&serving->door, &view)));
         TRY(door_settle(&serving->door, "response_filter", ret_answered));
     }
     if (*ret_answered || !ops->response_body_filter || serving->framing.body == BODY_TUNNEL)
@@ -189,9 +203,10 @@ bool phase_fail_to_proxy(struct serving *serving, enum weir_err err)
     bool answered;
     if (!ops || !ops->fail_to_proxy)
         return false;
-    door_enter(&serving->door, "fail_to_proxy");
+    enter_answering(serving, "fail_to_proxy");
     serving->door.failed = WEIR_OK;
-    enum weir_err own = leave(serving, "fail_to_proxy", ops->fail_to_proxy(&serving->door, err));
+    enum weir_err own =
+        leave_answering(serving, "fail_to_proxy", ops->fail_to_proxy(&serving->door, err));
     return !own && !door_settle(&serving->door, "fail_to_proxy", &answered) && answered;
 }
 

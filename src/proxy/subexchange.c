@@ -140,6 +140,8 @@ WEIR_SUSPENDS static enum weir_err give_head(struct subrequest *self)
     }
     if (self->head_dropped)
         return WEIR_OK;
+    if (self->client->head_sent) /* the filter has answered by itself */
+        return WEIR_E_FILTER;
     return exchange_send_head(self->client, self->head, &self->framing);
 }
 

@@ -386,8 +386,7 @@ enum weir_err weir_subrequest_pipe(struct weir_exchange *parent, struct weir_req
     struct subrequest *self;
     struct weir_subrequest what;
     int upstream;
-    if (parent->exchange->head_sent)
-        return WEIR_E_FILTER;
+    TRY(door_check_answer(parent));
     TRY(find_upstream(parent, options, &upstream));
     TRY(make_for(parent, request->http, options, upstream, &self));
     subexchange_pipe(self, parent->exchange, filter, owner);

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: MIT */
+/* Phases that do what is not theirs to do: the exchange bears it, and weir serves on. */
+#include "tests/unit/proxy/front.h"
+
+/* What the phase under test does. */
+static struct {
+    enum weir_err (*at_request)(struct weir_exchange *exchange);
+    enum weir_err (*at_upstream_request)(struct weir_exchange *exchange);
+    enum weir_err (*at_response)(struct weir_exchange *exchange, struct weir_response *response);
+    enum weir_err (*at_piece_up)(struct weir_exchange *exchange, struct weir_piece *piece);
+    enum weir_err (*at_piece_down)(struct weir_exchange *exchange, struct weir_piece *piece);
+    void (*at_logging)(struct weir_exchange *exchange);
+    enum weir_err told;
+    unsigned calls;
+} program;
+
+WEIR_SUSPENDS static enum weir_err request_filter(struct weir_exchange *exchange)
+{
+    return program.at_request ? program.at_request(exchange) : WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err upstream_request_filter(struct weir_exchange *exchange,
+                                                           struct weir_request *request)
+{
+    (void)request;
+    return program.at_upstream_request ? program.at_upstream_request(exchange) : WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err response_filter(struct weir_exchange *exchange,
+                                                   struct weir_response *response)
+{
+    return program.at_response ? program.at_response(exchange, response) : WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err piece_up(struct weir_exchange *exchange,
+                                            struct weir_piece *piece)
+{
+    return program.at_piece_up(exchange, piece);
+}
+
+WEIR_SUSPENDS static enum weir_err piece_down(struct weir_exchange *exchange,
+                                              struct weir_piece *piece)
+{
+    return program.at_piece_down(exchange, piece);
+}
+
+WEIR_SUSPENDS static void logging(struct weir_exchange *exchange, enum weir_err err)
+{
+    (void)err;
+    if (program.at_logging)
+        program.at_logging(exchange);
+}
+
+static struct weir_proxy_ops ops;
+
+/* After `program` has been told what to do. */
+static void start(void)
+{
+    ops = (struct weir_proxy_ops){
+        .name = "test",
+        .request_filter = request_filter,
+        .upstream_request_filter = upstream_request_filter,
+        .response_filter = response_filter,
+        .request_body_filter = program.at_piece_up ? piece_up : NULL,
+        .response_body_filter = program.at_piece_down ? piece_down : NULL,
+        .logging = logging,
+    };
+    front_prepare(1);
+    front.options.ops = &ops;
+    front_start();
+}
+
+static void forget(void)
+{
+    memset(&program, 0, sizeof program);
+}
+
+/* It serves on as if nothing had been. */
+WEIR_SUSPENDS static void end(int client, int server)
+{
+    unsigned before = front.logged;
+    raw_close(client);
+    raw_close(server);
+    forget();
+    ops.request_body_filter = NULL;
+    ops.response_body_filter = NULL;
+    int other = front_client();
+    server = front_exchange(other, -1);
+    STAGE_UNTIL(front.logged == before + 1);
+    raw_close(other);
+    raw_close(server);
+    front_close();
+}
+
+/* --- Answers where there is none to give --------------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err answers(struct weir_exchange *exchange)
+{
+    program.told = weir_exchange_answer(exchange, 403, "text/plain", weir_str("no\n"));
+    return WEIR_OK;
+}
+
+STAGE_TEST(a_phase_before_the_server_is_asked_cannot_answer)
+{
+    forget();
+    program.at_upstream_request = answers;
+    start();
+    int client = front_client();
+    int server = -1;
+    raw_send(client, FRONT_GET);
+    server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    CHECK(raw_starts("HTTP/1.1 200 "));
+    CHECK_ERR(WEIR_E_FILTER, program.told);
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_EQ(1, stat_read(&front.service->stats.program_faults));
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err answers_at_piece(struct weir_exchange *exchange,
+                                                    struct weir_piece *piece)
+{
+    (void)piece;
+    return answers(exchange);
+}
+
+STAGE_TEST(a_filter_of_the_requests_body_cannot_answer)
+{
+    forget();
+    program.at_piece_up = answers_at_piece;
+    start();
+    int client = front_client();
+    raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+    int server = raw_accept(&front.servers[0]);
+    CHECK(raw_read(server, "0\r\n\r\n") > 0);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    CHECK(raw_starts("HTTP/1.1 200 "));
+    CHECK_ERR(WEIR_E_FILTER, program.told);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err sends_at_piece(struct weir_exchange *exchange,
+                                                  struct weir_piece *piece)
+{
+    (void)piece;
+    program.told = weir_exchange_send(exchange, weir_str("more than there is"), false);
+    return WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err keeps_length(struct weir_exchange *exchange,
+                                                struct weir_response *response)
+{
+    (void)response;
+    weir_exchange_keep_length(exchange);
+    return WEIR_OK;
+}
+
+STAGE_TEST(a_filter_of_the_responses_body_cannot_send_beside_it)
+{
+    forget();
+    program.at_piece_down = sends_at_piece;
+    program.at_response = keeps_length;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    CHECK(!strstr(raw_text, "more"));
+    CHECK_ERR(WEIR_E_BODY_LENGTH, program.told);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static void answers_at_logging(struct weir_exchange *exchange)
+{
+    (void)answers(exchange);
+    (void)weir_exchange_send(exchange, weir_str("x"), true);
+}
+
+STAGE_TEST(nothing_is_answered_when_it_is_over)
+{
+    forget();
+    program.at_logging = answers_at_logging;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_ERR(WEIR_E_FILTER, program.told);
+    end(client, server);
+}
+
+CHECK_MAIN

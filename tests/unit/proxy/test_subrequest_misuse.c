@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT */
+/* Subrequests where they do not fit: bodies that are gone, heads that are sent, calls too late. */
+#include "tests/unit/proxy/front.h"
+#include <weir/subrequest.h>
+
+/* What the filters under test do, and what came of it. */
+static struct {
+    enum weir_err (*at_request)(struct weir_exchange *exchange);
+    enum weir_err (*at_upstream_request)(struct weir_exchange *exchange);
+    enum weir_err (*at_response)(struct weir_exchange *exchange);
+    struct weir_subrequest what;
+    enum weir_err err;
+    unsigned calls;
+} program;
+
+WEIR_SUSPENDS static enum weir_err request_filter(struct weir_exchange *exchange)
+{
+    return program.at_request ? program.at_request(exchange) : WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err upstream_request_filter(struct weir_exchange *exchange,
+                                                           struct weir_request *request)
+{
+    (void)request;
+    return program.at_upstream_request ? program.at_upstream_request(exchange) : WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err response_filter(struct weir_exchange *exchange,
+                                                   struct weir_response *response)
+{
+    (void)response;
+    return program.at_response ? program.at_response(exchange) : WEIR_OK;
+}
+
+static const struct weir_proxy_ops ops = {.name = "test",
+                                          .request_filter = request_filter,
+                                          .upstream_request_filter = upstream_request_filter,
+                                          .response_filter = response_filter};
+
+/* After `program` has been told what to do. */
+static void start(void)
+{
+    front_prepare(1);
+    front.options.ops = &ops;
+    front_start();
+}
+
+static void forget(void)
+{
+    memset(&program, 0, sizeof program);
+}
+
+static void options_init(struct weir_subrequest_options *options)
+{
+    weir_subrequest_options_init(options);
+    options->without_phases = true;
+}
+
+WEIR_SUSPENDS static void end(int client, int server)
+{
+    raw_close(client);
+    raw_close(server);
+    front_close();
+}
+
+/* --- Pipes -------------------------------------------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err pipe_through(struct weir_exchange *exchange, const char *method,
+                                                weir_pipe_fn *filter)
+{
+    struct weir_subrequest_options options;
+    struct weir_request *request;
+    options_init(&options);
+    TRY(weir_exchange_copy_request(exchange, &request));
+    must(weir_request_set_method(request, weir_str(method)) == WEIR_OK);
+    program.err =
+        weir_subrequest_pipe(exchange, request, &options, filter, exchange, &program.what);
+    weir_request_free(&request);
+    return WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err answers_by_itself(void *owner, struct weir_response *response,
+                                                     struct weir_piece *piece, bool *drop)
+{
+    (void)piece, (void)drop;
+    if (!response)
+        return WEIR_OK;
+    return weir_exchange_answer(owner, 403, "text/plain", weir_str("no\n"));
+}
+
+WEIR_SUSPENDS static enum weir_err pipes_and_answers(struct weir_exchange *exchange)
+{
+    return pipe_through(exchange, "GET", answers_by_itself);
+}
+
+STAGE_TEST(a_pipes_filter_may_not_answer_beside_it)
+{
+    forget();
+    program.at_request = pipes_and_answers;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "no\n") > 0);
+    CHECK(raw_starts("HTTP/1.1 403 "));
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_ERR(WEIR_E_FILTER, program.err);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err pipes_plainly(struct weir_exchange *exchange)
+{
+    return pipe_through(exchange, "GET", NULL);
+}
+
+STAGE_TEST(a_phase_that_cannot_answer_cannot_pipe)
+{
+    forget();
+    program.at_upstream_request = pipes_plainly;
+    start();
+    int client = front_client();
+    int server = front_exchange(client, -1);
+    CHECK_ERR(WEIR_E_FILTER, program.err);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
+CHECK_MAIN
