@@ -150,8 +150,9 @@ WEIR_API bool weir_exchange_is_tls(const struct weir_exchange *exchange);
 WEIR_API unsigned weir_exchange_status(const struct weir_exchange *exchange);
 
 /*
- * Waits for a piece of the request's body, valid until the next call. WEIR_E_CLIENT_GONE,
- * _REQUEST_TIMEOUT, _REQUEST_BODY_LENGTH, _CANCELED.
+ * Waits for a piece of the request's body, valid until the next call. In a proxy who reads also
+ * answers, since nothing of it goes to a server any more. WEIR_E_CLIENT_GONE, _REQUEST_TIMEOUT,
+ * _REQUEST_BODY_LENGTH, _CANCELED; _FILTER when it is on its way to a server.
  */
 WEIR_SUSPENDS WEIR_API enum weir_err weir_exchange_recv(struct weir_exchange *exchange,
                                                         struct weir_piece *ret_piece);

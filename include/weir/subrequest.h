@@ -29,8 +29,9 @@ enum weir_subrequest_body {
     WEIR_SEND_NOTHING,
     WEIR_SEND_BYTES,  /* `bytes` */
     WEIR_SEND_KEPT,   /* `kept`, which must be whole: else WEIR_E_TRUNCATED, and nothing is sent */
-    WEIR_SEND_PARENT, /* the parent's request body as it comes, kept on the way up to `keep_bytes`
-                       */
+    /* The parent's request body as it comes, kept on the way up to `keep_bytes`. WEIR_E_TRUNCATED
+     * when some of it was read already. */
+    WEIR_SEND_PARENT,
 };
 
 struct weir_subrequest_options {

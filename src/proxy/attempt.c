@@ -25,6 +25,7 @@ enum { INTERIM_MAX = 64 };
 WEIR_SUSPENDS static enum weir_err send_request(struct serving *serving)
 {
     struct exchange *exchange = serving->exchange;
+    TRY(door_check_unread(&serving->door));
     TRY(session_send_head(serving->session, exchange->request, &serving->sends));
     upload_init(&serving->upload, exchange, serving->session, &serving->replay);
     serving->upload.filter = phase_body_up(serving);

@@ -190,13 +190,50 @@ WEIR_SUSPENDS static enum weir_err invite_body(struct weir_exchange *door)
     return exchange_flush(exchange);
 }
 
-enum weir_err door_recv_piece(struct weir_exchange *door, struct http_piece *ret_piece)
+/* A body has one reader. */
+static enum weir_err check_reader(const struct weir_exchange *door)
+{
+    bool goes_up = door->serving && !scope_is_empty(&door->serving->upload.scope);
+    return door->reads || goes_up ? WEIR_E_FILTER : WEIR_OK;
+}
+
+bool door_has_read(const struct weir_exchange *door)
+{
+    return door->has_read && exchange_has_body(door->exchange);
+}
+
+enum weir_err door_check_unread(const struct weir_exchange *door)
+{
+    if (!door_has_read(door))
+        return WEIR_OK;
+    door_blame(door, "has read of the request's body, and not answered");
+    return WEIR_E_FILTER;
+}
+
+enum weir_err door_piece_now(struct weir_exchange *door, struct http_piece *ret_piece)
+{
+    TRY(check_reader(door));
+    enum weir_err err = exchange_piece_now(door->exchange, ret_piece);
+    door->has_read |= !err && !piece_is_nothing(ret_piece);
+    return note(door, err);
+}
+
+WEIR_SUSPENDS static enum weir_err recv_piece(struct weir_exchange *door,
+                                              struct http_piece *ret_piece)
 {
     struct exchange *exchange = door->exchange;
-    door->has_read = true;
     if (exchange->awaits_continue && !exchange->head_sent)
-        TRY(note(door, invite_body(door)));
-    return note(door, exchange_recv_piece(exchange, ret_piece));
+        TRY(invite_body(door));
+    return exchange_recv_piece(exchange, ret_piece);
+}
+
+enum weir_err door_recv_piece(struct weir_exchange *door, struct http_piece *ret_piece)
+{
+    TRY(check_reader(door));
+    door->reads = door->has_read = true;
+    enum weir_err err = recv_piece(door, ret_piece);
+    door->reads = false;
+    return note(door, err);
 }
 
 WEIR_SUSPENDS static enum weir_err next_piece(struct weir_exchange *door)

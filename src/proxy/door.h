@@ -28,7 +28,7 @@ struct weir_exchange {
     bool may_answer;              /* what runs is a handler, or a phase that may */
     bool answering;               /* ... and has sent a head of its own */
     struct body_filter answers;   /* counts the body of the program's own answer */
-    bool has_read;                /* of the request's body, in the program's name */
+    bool reads, has_read;         /* of the request's body, in the program's name */
     struct http_piece *received;  /* by the program; NULL: nothing was */
     unsigned turn;                /* which slice of it is the next one */
     enum weir_err failed;         /* what stopped the program's reading or answering */
@@ -61,9 +61,19 @@ void door_fini(struct weir_exchange *door);
 WEIR_SUSPENDS enum weir_err door_settle(struct weir_exchange *door, const char *phase,
                                         bool *ret_answered);
 
-/* The next piece of the request's body, for whoever reads it in the program's name. */
+/*
+ * The next piece of the request's body, for whoever reads it in the program's name, one at a time:
+ * what is here already (exchange_piece_now()), and waited for. WEIR_E_FILTER when it is on its way
+ * to a server.
+ */
+enum weir_err door_piece_now(struct weir_exchange *door, struct http_piece *ret_piece);
 WEIR_SUSPENDS enum weir_err door_recv_piece(struct weir_exchange *door,
                                             struct http_piece *ret_piece);
+/* Whether somebody has: then what is left is not all. */
+bool door_has_read(const struct weir_exchange *door);
+/* WEIR_E_FILTER, which the log tells, when somebody has: the rest is not to go as if it were all.
+ */
+enum weir_err door_check_unread(const struct weir_exchange *door);
 
 /* Tells of a mistake of the program's: the log has the phase and the service's name. */
 void door_blame(const struct weir_exchange *door, const char *what);

@@ -29,15 +29,6 @@ static enum weir_err leave_answering(struct serving *serving, const char *phase,
     return leave(serving, phase, err);
 }
 
-/* What was read of a body is gone: who has read it answers, or nobody can. */
-static enum weir_err check_body(const struct serving *serving)
-{
-    if (!serving->door.has_read)
-        return WEIR_OK;
-    door_blame(&serving->door, "has read of the request's body, and not answered");
-    return WEIR_E_FILTER;
-}
-
 enum weir_err phase_request_filter(struct serving *serving, bool *ret_answered)
 {
     const struct weir_proxy_ops *ops = serving->ops;
@@ -47,7 +38,7 @@ enum weir_err phase_request_filter(struct serving *serving, bool *ret_answered)
     enter_answering(serving, "request_filter");
     TRY(leave_answering(serving, "request_filter", ops->request_filter(&serving->door)));
     TRY(door_settle(&serving->door, "request_filter", ret_answered));
-    return *ret_answered ? WEIR_OK : check_body(serving);
+    return *ret_answered ? WEIR_OK : door_check_unread(&serving->door);
 }
 
 enum weir_err phase_upstream_peer(struct serving *serving, struct weir_peer **ret_peer)

@@ -38,7 +38,7 @@ static enum weir_err sub_piece_now(struct exchange *exchange, struct http_piece 
 {
     struct subrequest *self = of(exchange);
     if (self->body == WEIR_SEND_PARENT)
-        return keep(self, exchange_piece_now(self->way.parent->exchange, ret_piece), ret_piece);
+        return keep(self, door_piece_now(self->way.parent, ret_piece), ret_piece);
     give_bytes(self, ret_piece);
     return keep(self, WEIR_OK, ret_piece);
 }

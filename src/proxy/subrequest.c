@@ -98,6 +98,8 @@ static void send_bytes(struct subrequest *self, struct weir_slice bytes)
 static enum weir_err send_parents(struct subrequest *self, struct weir_exchange *parent,
                                   uint64_t keep_bytes)
 {
+    if (door_has_read(parent))
+        return WEIR_E_TRUNCATED;
     self->keeps = arena_alloc(&parent->exchange->arena, sizeof *self->keeps);
     if (!self->keeps)
         return WEIR_E_NO_MEMORY;

@@ -200,4 +200,80 @@ STAGE_TEST(nothing_is_answered_when_it_is_over)
     end(client, server);
 }
 
+/* --- Bodies that are read where they are on their way -------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err reads(struct weir_exchange *exchange)
+{
+    struct weir_piece piece;
+    program.told = weir_exchange_recv(exchange, &piece);
+    return WEIR_OK;
+}
+
+STAGE_TEST(a_body_that_was_read_in_any_phase_is_not_sent_as_if_it_were_whole)
+{
+    forget();
+    program.at_upstream_request = reads;
+    start();
+    int client = front_client();
+    raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "2\r\nab\r\n0\r\n\r\n");
+    CHECK(raw_read(client, "a filter failed\n") > 0);
+    CHECK(raw_starts("HTTP/1.1 500 "));
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_EQ(1, stat_read(&front.service->stats.program_faults));
+    raw_close(client);
+    int server = raw_accept(&front.servers[0]);
+    end(-1, server);
+}
+
+WEIR_SUSPENDS static enum weir_err reads_at_piece(struct weir_exchange *exchange,
+                                                  struct weir_piece *piece)
+{
+    (void)piece;
+    program.calls++;
+    return reads(exchange);
+}
+
+STAGE_TEST(a_filter_of_the_requests_body_reads_none_of_it_itself)
+{
+    forget();
+    program.at_piece_up = reads_at_piece;
+    start();
+    int client = front_client();
+    raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n");
+    int server = raw_accept(&front.servers[0]);
+    CHECK(raw_read(server, "2\r\nab\r\n") > 0);
+    raw_send(client, "2\r\ncd\r\n0\r\n\r\n");
+    CHECK(raw_read(server, "cd\r\n0\r\n\r\n") > 0);
+    CHECK_ERR(WEIR_E_FILTER, program.told);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err reads_at_response(struct weir_exchange *exchange,
+                                                     struct weir_response *response)
+{
+    (void)response;
+    return reads(exchange);
+}
+
+STAGE_TEST(a_body_on_its_way_has_one_reader)
+{
+    forget();
+    program.at_response = reads_at_response;
+    start();
+    int client = front_client();
+    raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\n\r\nab");
+    int server = raw_accept(&front.servers[0]);
+    CHECK(raw_read(server, "ab") > 0);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    CHECK_ERR(WEIR_E_FILTER, program.told);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
 CHECK_MAIN

@@ -56,11 +56,104 @@ static void options_init(struct weir_subrequest_options *options)
     options->without_phases = true;
 }
 
+WEIR_SUSPENDS static enum weir_err run(struct weir_exchange *exchange,
+                                       const struct weir_subrequest_options *options)
+{
+    struct weir_request *request;
+    TRY(weir_exchange_copy_request(exchange, &request));
+    must(weir_request_set_path(request, weir_str("/sub")) == WEIR_OK);
+    enum weir_err err = weir_subrequest_run(exchange, request, options, &program.what, NULL);
+    weir_request_free(&request);
+    return err;
+}
+
 WEIR_SUSPENDS static void end(int client, int server)
 {
     raw_close(client);
     raw_close(server);
     front_close();
+}
+
+#define POST_CHUNKS                                                                                \
+    "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
+    "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"
+
+/* --- Bodies ------------------------------------------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err sends_parents(struct weir_exchange *exchange)
+{
+    struct weir_subrequest_options options;
+    options_init(&options);
+    options.body = WEIR_SEND_PARENT;
+    program.err = run(exchange, &options);
+    return WEIR_OK;
+}
+
+STAGE_TEST(what_a_subrequest_has_sent_of_its_parents_body_the_parent_has_not)
+{
+    forget();
+    program.at_request = sends_parents;
+    start();
+    int client = front_client();
+    raw_send(client, POST_CHUNKS);
+    int server = raw_accept(&front.servers[0]);
+    CHECK(raw_read(server, "cd\r\n0\r\n\r\n") > 0);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "a filter failed\n") > 0);
+    CHECK_OK(program.err);
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_EQ(1, stat_read(&front.service->stats.program_faults));
+    CHECK_EQ(RAW_NOTHING, raw_recv_now(server, raw_text, 1));
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err reads_and_sends_parents(struct weir_exchange *exchange)
+{
+    struct weir_piece piece;
+    TRY(weir_exchange_recv(exchange, &piece));
+    CHECK(!piece.last);
+    TRY(sends_parents(exchange));
+    return weir_exchange_answer(exchange, 200, "text/plain", weir_str(weir_err_name(program.err)));
+}
+
+STAGE_TEST(of_a_body_that_was_read_nobody_sends_the_rest_as_if_it_were_all)
+{
+    forget();
+    program.at_request = reads_and_sends_parents;
+    start();
+    int client = front_client();
+    raw_send(client, POST_CHUNKS);
+    CHECK(raw_read(client, "truncated") > 0);
+    CHECK_ERR(WEIR_E_TRUNCATED, program.err);
+    CHECK(raw_nobody_waits(&front.servers[0]));
+    STAGE_UNTIL(front.logged == 1);
+    end(client, -1);
+}
+
+WEIR_SUSPENDS static enum weir_err sends_parents_twice(struct weir_exchange *exchange)
+{
+    TRY(sends_parents(exchange));
+    CHECK_OK(program.err);
+    TRY(sends_parents(exchange));
+    return weir_exchange_answer(exchange, 200, "text/plain", weir_str(weir_err_name(program.err)));
+}
+
+STAGE_TEST(a_body_is_sent_once_as_it_comes)
+{
+    forget();
+    program.at_request = sends_parents_twice;
+    start();
+    int client = front_client();
+    raw_send(client, POST_CHUNKS);
+    int server = raw_accept(&front.servers[0]);
+    CHECK(raw_read(server, "cd\r\n0\r\n\r\n") > 0);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "truncated") > 0);
+    CHECK_ERR(WEIR_E_TRUNCATED, program.err);
+    CHECK_EQ(RAW_NOTHING, raw_recv_now(server, raw_text, 1));
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
 }
 
 /* --- Pipes -------------------------------------------------------------------------------------
