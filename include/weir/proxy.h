@@ -76,7 +76,8 @@ WEIR_API void weir_exchange_keep_length(struct weir_exchange *exchange);
 /*
  * In response_filter: receives the response's body into memory now, up to `limit_bytes`, so that
  * its connection is free; what is passed on to the client afterwards is this. Valid as long as the
- * exchange. WEIR_E_TOO_LARGE: what was received goes on to the client all the same.
+ * exchange. What was read of the response's head before has to be read again. WEIR_E_TOO_LARGE:
+ * what was received goes on to the client all the same. WEIR_E_FILTER: there is none to be taken.
  */
 WEIR_SUSPENDS WEIR_API enum weir_err weir_exchange_take_body(struct weir_exchange *exchange,
                                                              uint64_t limit_bytes,

@@ -165,8 +165,10 @@ enum weir_err phase_response_filter(struct serving *serving, bool *ret_answered)
     if (ops->response_filter) {
         message_of_response(&view, serving->response, &serving->exchange->arena);
         enter_answering(serving, "response_filter");
-        TRY(leave_answering(serving, "response_filter",
-                            ops->response_filter(&serving->door, &view)));
+        serving->may_take = serving->framing.body != BODY_TUNNEL;
+        enum weir_err err = ops->response_filter(&serving->door, &view);
+        serving->may_take = false;
+        TRY(leave_answering(serving, "response_filter", err));
         TRY(door_settle(&serving->door, "response_filter", ret_answered));
     }
     if (*ret_answered || !ops->response_body_filter || serving->framing.body == BODY_TUNNEL)

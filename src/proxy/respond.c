@@ -16,6 +16,8 @@ WEIR_SUSPENDS static enum weir_err pass_taken(struct serving *serving)
 {
     const struct kept *taken = serving->taken;
     struct http_piece piece = {.last = taken->complete};
+    if (taken->truncated) /* a piece in the middle is missing */
+        return WEIR_E_NO_MEMORY;
     if (taken->bytes.len > 0) {
         piece.slices[0] = buf_slice(&taken->bytes);
         piece.count = 1;
@@ -65,12 +67,31 @@ void weir_exchange_keep_length(struct weir_exchange *exchange)
         exchange->serving->keeps_length = true;
 }
 
+/* The server's text makes room for what is received; the head is needed for longer. */
+static enum weir_err keep_head(struct serving *serving)
+{
+    struct http_response *copy =
+        message_copy_response(serving->response, &serving->exchange->arena);
+    if (!copy)
+        return WEIR_E_NO_MEMORY;
+    *serving->response = *copy;
+    return WEIR_OK;
+}
+
+/* What is here comes first: the connection may have gone to a subrequest when nothing else does. */
+WEIR_SUSPENDS static enum weir_err next_piece(struct session *session, struct http_piece *ret_piece)
+{
+    TRY(session_piece_now(session, ret_piece));
+    return piece_is_nothing(ret_piece) ? session_recv_piece(session, WEIR_NEVER, ret_piece)
+                                       : WEIR_OK;
+}
+
 /* As much of the body as may be, which goes on to the client in any case. */
 WEIR_SUSPENDS static enum weir_err take(struct serving *serving, struct kept *taken)
 {
     struct http_piece piece;
     while (!taken->complete) {
-        TRY(session_recv_piece(serving->session, WEIR_NEVER, &piece));
+        TRY(next_piece(serving->session, &piece));
         uint64_t limit = taken->limit_bytes;
         taken->limit_bytes = UINT64_MAX; /* nothing of a piece that was received may be lost */
         kept_add(taken, &piece);
@@ -87,7 +108,7 @@ enum weir_err weir_exchange_take_body(struct weir_exchange *exchange, uint64_t l
                                       struct weir_slice *ret_body)
 {
     struct serving *serving = exchange->serving;
-    if (!serving || !serving->session || serving->exchange->head_sent || serving->taken)
+    if (!serving || !serving->may_take || serving->taken || serving->exchange->head_sent)
         return WEIR_E_FILTER;
     struct kept *taken = arena_alloc(&serving->exchange->arena, sizeof *taken);
     if (!taken)
@@ -95,6 +116,7 @@ enum weir_err weir_exchange_take_body(struct weir_exchange *exchange, uint64_t l
     kept_init(taken, limit_bytes);
     list_push_back(&exchange->kept, &taken->link);
     serving->taken = taken;
+    TRY(keep_head(serving));
     TRY(take(serving, taken));
     *ret_body = buf_slice(&taken->bytes);
     return WEIR_OK;

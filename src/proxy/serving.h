@@ -50,7 +50,8 @@ struct serving {
     bool upgrades;       /* the request asks for another protocol */
     bool keeps_length;   /* the program's body filter does not change it */
     int chosen_upstream; /* by the program; -1: it did not choose */
-    struct kept *taken;  /* of the response's body; NULL: nothing was */
+    bool may_take;       /* the program may take the response's body now */
+    struct kept *taken;  /* of that; NULL: nothing was */
     struct weir_exchange door;
     struct body_filter up, down; /* the program's body filters */
 };

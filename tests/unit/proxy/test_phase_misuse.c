@@ -276,4 +276,69 @@ STAGE_TEST(a_body_on_its_way_has_one_reader)
     end(client, server);
 }
 
+/* --- Bodies that are taken ----------------------------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err takes(struct weir_exchange *exchange)
+{
+    struct weir_slice body;
+    program.told = weir_exchange_take_body(exchange, 1 << 20, &body);
+    return WEIR_OK;
+}
+
+WEIR_SUSPENDS static enum weir_err takes_at_piece(struct weir_exchange *exchange,
+                                                  struct weir_piece *piece)
+{
+    (void)piece;
+    return takes(exchange);
+}
+
+STAGE_TEST(a_body_is_taken_when_its_head_is_here)
+{
+    forget();
+    program.at_piece_up = takes_at_piece;
+    start();
+    int client = front_client();
+    raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\nab");
+    int server = raw_accept(&front.servers[0]);
+    CHECK(raw_read(server, "0\r\n\r\n") > 0);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "hello") > 0);
+    CHECK_ERR(WEIR_E_FILTER, program.told);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err takes_at_response(struct weir_exchange *exchange,
+                                                     struct weir_response *response)
+{
+    (void)response;
+    return takes(exchange);
+}
+
+STAGE_TEST(the_head_outlives_the_body_that_is_taken)
+{
+    static char filling[3000];
+    forget();
+    program.at_response = takes_at_response;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, "HTTP/1.1 200 OK\r\nX-Of: server\r\nContent-Length: 30000\r\n\r\n");
+    memset(filling, 'z', sizeof filling);
+    stage_turns();
+    for (int i = 0; i < 10; i++) {
+        raw_send_bytes(server, filling, sizeof filling);
+        stage_turns();
+    }
+    CHECK(raw_read_head(client));
+    CHECK(raw_starts("HTTP/1.1 200 OK\r\n") && raw_has("\r\nX-Of: server\r\n"));
+    CHECK(raw_has("\r\nContent-Length: 30000\r\n"));
+    CHECK_OK(program.told);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
 CHECK_MAIN

@@ -221,4 +221,39 @@ STAGE_TEST(a_phase_that_cannot_answer_cannot_pipe)
     end(client, server);
 }
 
+/* --- The parent's connection -------------------------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err goes_on_and_takes(struct weir_exchange *exchange)
+{
+    struct weir_subrequest_options options;
+    struct weir_slice body;
+    options_init(&options);
+    options.on_parents_connection = true;
+    program.err = run(exchange, &options);
+    CHECK_OK(weir_exchange_take_body(exchange, 100, &body));
+    CHECK_EQ(0, body.len);
+    return WEIR_OK;
+}
+
+STAGE_TEST(an_empty_body_may_be_taken_when_the_connection_is_anothers)
+{
+    forget();
+    program.at_response = goes_on_and_takes;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, "HTTP/1.1 204 No Content\r\n\r\n");
+    CHECK(raw_read_head(server));
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read_head(client));
+    CHECK(raw_starts("HTTP/1.1 204 "));
+    CHECK_OK(program.err);
+    CHECK(program.what.on_parents_connection);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
 CHECK_MAIN
