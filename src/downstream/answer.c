@@ -3,15 +3,17 @@
 
 #include "base/clock.h"
 
-void answer_drop_forbidden_length(struct http_response *response)
+void answer_drop_false_length(const struct exchange *exchange, struct http_response *response,
+                              const struct http_framing *framing)
 {
-    if (response->status < 200 || response->status == 204)
+    bool is_missing = framing->body == BODY_NONE && !answer_is_bodiless(exchange, response->status);
+    if (response->status < 200 || response->status == 204 || is_missing)
         fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
 }
 
 bool answer_is_bodiless(const struct exchange *exchange, uint16_t status)
 {
-    return exchange->request->method == METHOD_HEAD || status == 204 || status == 304;
+    return exchange->wants_head || status == 204 || status == 304;
 }
 
 /* Written once a second. */

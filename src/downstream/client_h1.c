@@ -85,6 +85,8 @@ static void choose_framing(struct exchange *exchange, const struct http_response
     *ret_framing = *given;
     if (answer_is_bodiless(exchange, response->status)) {
         ret_framing->body = BODY_NONE;
+    } else if (given->body == BODY_NONE) {
+        *ret_framing = (struct http_framing){.body = BODY_LENGTH}; /* he waits for one */
     } else if (given->body == BODY_CHUNKED || given->body == BODY_UNTIL_CLOSE) {
         /* HTTP/1.0 knows no chunks: there the end of the connection is the end of the body. */
         bool chunks = exchange->request->minor > 0;
@@ -129,7 +131,7 @@ static enum weir_err h1_send_head(struct exchange *exchange, struct http_respons
 {
     struct client *client = client_of(exchange);
     must(!exchange->head_sent);
-    answer_drop_forbidden_length(response);
+    answer_drop_false_length(exchange, response, framing);
     if (http_status_is_interim(response->status))
         return send_interim(exchange, response);
     exchange->close |= client->downstream->draining;
@@ -207,6 +209,7 @@ static enum weir_err read_head(struct exchange *exchange)
     struct http_persistence said;
     struct fields *trailers = NULL;
 
+    exchange->wants_head = request->method == METHOD_HEAD;
     enum h1_fault fault = framing_of_request(request, &exchange->framing);
     if (fault != H1_FAULT_NONE) {
         client->wire.fault = fault;

@@ -50,6 +50,7 @@ struct exchange {
     bool close;              /* the connection ends after this exchange */
     bool at_limit;           /* ... because of keepalive_request_limit */
     bool awaits_continue;    /* the client waits for 100 before it sends its body */
+    bool wants_head;         /* ... and nothing else: HEAD, whatever becomes of `request` */
     enum weir_err error;     /* why it failed, as it was first seen */
 };
 

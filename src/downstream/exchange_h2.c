@@ -88,7 +88,7 @@ static enum weir_err h2_send_head(struct exchange *exchange, struct http_respons
 {
     struct h2_request *request = request_of(exchange);
     must(!exchange->head_sent);
-    answer_drop_forbidden_length(response);
+    answer_drop_false_length(exchange, response, framing);
     if (http_status_is_interim(response->status))
         return send_interim(request, response);
     if (exchange->request->extended)
@@ -207,6 +207,7 @@ static enum weir_err read_head(struct h2_request *request)
     struct h2_stream *stream = &request->stream;
     uint64_t limit = options_of(request)->max_request_body;
     exchange->request = stream->request;
+    exchange->wants_head = exchange->request->method == METHOD_HEAD;
     TRY(request->err);
     if (exchange->request->extended) /* what follows belongs to the tunnel, if there will be one */
         return websocket_h2_request(exchange->request, &exchange->arena);

@@ -32,7 +32,7 @@ send_whole(struct exchange *exchange, struct http_response *response, struct wei
     struct http_framing framing = {.body = BODY_LENGTH, .length = body.len};
     fields_add_known(&response->fields, FIELD_CONTENT_LENGTH, number_text(body.len, length));
     TRY(exchange_send_head(exchange, response, &framing));
-    if (exchange->request->method == METHOD_HEAD || body.len == 0)
+    if (exchange->wants_head || body.len == 0)
         return exchange_flush(exchange);
     struct http_piece piece = {.slices = {body}, .count = 1, .bytes = body.len, .last = true};
     return exchange_send_piece(exchange, &piece);

@@ -174,7 +174,7 @@ enum weir_err phase_response_filter(struct serving *serving, bool *ret_answered)
     if (*ret_answered || !ops->response_body_filter || serving->framing.body == BODY_TUNNEL)
         return WEIR_OK;
     serving->down = (struct body_filter){.change = change_body_down, .owner = serving};
-    if (!serving->keeps_length && serving->exchange->request->method != METHOD_HEAD)
+    if (!serving->keeps_length && !serving->exchange->wants_head)
         forget_length(&serving->response->fields, &serving->framing);
     body_filter_start(&serving->down, &serving->framing);
     return WEIR_OK;

@@ -80,7 +80,7 @@ static enum weir_err sub_send_head(struct exchange *exchange, struct http_respon
         return WEIR_OK;
     if (framing->body == BODY_TUNNEL)
         return WEIR_E_UPGRADE_FAILED;
-    answer_drop_forbidden_length(response);
+    answer_drop_false_length(exchange, response, framing);
     if (self->reply)
         TRY(reply_set_response(self->reply, response));
     if (self->client) { /* the filter may suspend, and this may not: it goes on with what follows */

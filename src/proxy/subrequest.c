@@ -53,6 +53,7 @@ static enum weir_err make(struct service *service, const struct exchange *origin
         free_one(self);
         return WEIR_E_NO_MEMORY;
     }
+    self->exchange.wants_head = request->method == METHOD_HEAD;
     *ret_made = self;
     return WEIR_OK;
 }

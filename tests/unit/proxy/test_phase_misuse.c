@@ -341,4 +341,76 @@ STAGE_TEST(the_head_outlives_the_body_that_is_taken)
     end(client, server);
 }
 
+/* --- Heads whose body is another than it was ----------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err sets_get(struct weir_exchange *exchange)
+{
+    return weir_request_set_method(weir_exchange_request(exchange), weir_str("GET"));
+}
+
+STAGE_TEST(who_asked_for_a_head_gets_no_body)
+{
+    forget();
+    program.at_request = sets_get;
+    start();
+    int client = front_client();
+    raw_send(client, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    CHECK(raw_starts("GET "));
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read_head(client));
+    STAGE_UNTIL(front.logged == 1);
+    stage_turns();
+    CHECK_EQ(RAW_NOTHING, raw_recv_now(client, raw_text, 1));
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err sets_head(struct weir_exchange *exchange)
+{
+    return weir_request_set_method(weir_exchange_request(exchange), weir_str("HEAD"));
+}
+
+STAGE_TEST(who_asked_for_more_than_a_head_is_told_of_no_more_than_comes)
+{
+    forget();
+    program.at_upstream_request = sets_head;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    CHECK(raw_starts("HEAD "));
+    raw_send(server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    CHECK(raw_read_head(client));
+    CHECK(raw_has("\r\nContent-Length: 0\r\n") && !strstr(raw_text, "Content-Length: 5"));
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err sets_200(struct weir_exchange *exchange,
+                                            struct weir_response *response)
+{
+    (void)exchange;
+    return weir_response_set_status(response, 200);
+}
+
+STAGE_TEST(a_304_that_becomes_a_200_has_an_empty_body)
+{
+    forget();
+    program.at_response = sets_200;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n");
+    CHECK(raw_read_head(client));
+    CHECK(raw_starts("HTTP/1.1 200 ") && raw_has("\r\nContent-Length: 0\r\n"));
+    CHECK(!strstr(raw_text, "Content-Length: 5"));
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
 CHECK_MAIN

@@ -204,6 +204,28 @@ STAGE_TEST(a_pipes_filter_may_not_answer_beside_it)
     end(client, server);
 }
 
+WEIR_SUSPENDS static enum weir_err pipes_head(struct weir_exchange *exchange)
+{
+    return pipe_through(exchange, "HEAD", NULL);
+}
+
+STAGE_TEST(a_head_alone_that_is_piped_tells_of_no_body)
+{
+    forget();
+    program.at_request = pipes_head;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    CHECK(raw_starts("HEAD "));
+    raw_send(server, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+    CHECK(raw_read_head(client));
+    CHECK(raw_has("\r\nContent-Length: 0\r\n") && !strstr(raw_text, "Content-Length: 5"));
+    STAGE_UNTIL(front.logged == 1);
+    end(client, server);
+}
+
 WEIR_SUSPENDS static enum weir_err pipes_plainly(struct weir_exchange *exchange)
 {
     return pipe_through(exchange, "GET", NULL);
