@@ -74,21 +74,40 @@ WEIR_SUSPENDS static enum weir_err keep_and_pass(struct upload *upload,
     return pass(upload, piece);
 }
 
+/* One turn of a piece: *ret_kept, it is kept now, where anything is. */
+WEIR_SUSPENDS static enum weir_err filter_and_pass(struct upload *upload,
+                                                   const struct http_piece *piece, unsigned turn,
+                                                   bool *ret_kept)
+{
+    struct http_piece changed;
+    *ret_kept = false;
+    TRY(body_filter_piece(upload->filter, piece, turn, &changed));
+    *ret_kept = true;
+    return piece_is_nothing(&changed) ? WEIR_OK : keep_and_pass(upload, &changed);
+}
+
+/* What stops in the middle of a piece is not to be sent again without the rest of it. */
+WEIR_SUSPENDS static enum weir_err filter_all(struct upload *upload, const struct http_piece *piece)
+{
+    unsigned turns = body_filter_turns(piece);
+    enum weir_err err = WEIR_OK;
+    bool kept = true;
+    for (unsigned turn = 0; turn < turns && !err; turn++) {
+        err = filter_and_pass(upload, piece, turn, &kept);
+        kept = kept && turn + 1 == turns;
+    }
+    if (err && !kept && upload->replay)
+        replay_drop(upload->replay);
+    return err;
+}
+
 /* What the client has sent. */
 WEIR_SUSPENDS static enum weir_err pass_received(struct upload *upload,
                                                  const struct http_piece *piece)
 {
-    struct http_piece changed;
     if (upload->mirrored)
         kept_add(upload->mirrored, piece);
-    if (!upload->filter)
-        return keep_and_pass(upload, piece);
-    for (unsigned turn = 0; turn < body_filter_turns(piece); turn++) {
-        TRY(body_filter_piece(upload->filter, piece, turn, &changed));
-        if (!piece_is_nothing(&changed))
-            TRY(keep_and_pass(upload, &changed));
-    }
-    return WEIR_OK;
+    return upload->filter ? filter_all(upload, piece) : keep_and_pass(upload, piece);
 }
 
 /* Until all is sent or one side fails. */

@@ -413,4 +413,44 @@ STAGE_TEST(a_304_that_becomes_a_200_has_an_empty_body)
     end(client, server);
 }
 
+/* --- Trying again -------------------------------------------------------------------------------
+ */
+
+static bool slow;
+
+/* While a piece of a body is in its hand it waits, the first time. */
+WEIR_SUSPENDS static enum weir_err holds_a_piece(struct weir_exchange *exchange,
+                                                 struct weir_piece *piece)
+{
+    (void)exchange;
+    (void)piece;
+    if (!slow)
+        return WEIR_OK;
+    program.calls++;
+    return co_wait(WEIR_NEVER);
+}
+
+STAGE_TEST(what_a_filter_had_in_its_hand_is_gone_when_it_is_tried_again)
+{
+    forget();
+    slow = false;
+    program.at_piece_up = holds_a_piece;
+    start();
+    int client = front_client();
+    int server = front_warm(client);
+    slow = true;
+    raw_send(client, "PUT / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
+                     "2\r\nab\r\n0\r\n\r\n");
+    STAGE_UNTIL(program.calls == 1);
+    slow = false;
+    raw_close(server);
+    /* Half of it must not come as if it were all. */
+    CHECK(raw_read(client, "\n") > 0);
+    STAGE_UNTIL(front.logged == 2);
+    CHECK_EQ(502, front.status);
+    CHECK_EQ(1, front.record.attempts);
+    CHECK(raw_nobody_waits(&front.servers[0]));
+    end(client, -1);
+}
+
 CHECK_MAIN
