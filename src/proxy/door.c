@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "downstream/answer.h"
 #include "downstream/fail.h"
 #include "proxy/kept.h"
 #include "proxy/serving.h"
@@ -61,10 +62,17 @@ static enum weir_err note(struct weir_exchange *door, enum weir_err err)
     return err;
 }
 
+/* Nothing but its head goes to this client. */
+static bool is_bodiless(const struct weir_exchange *door)
+{
+    const struct exchange *exchange = door->exchange;
+    return exchange->head_sent && answer_is_bodiless(exchange, exchange->status);
+}
+
 /* An answer whose head is all there is may not have been sent yet. */
 WEIR_SUSPENDS static enum weir_err send_waiting(struct weir_exchange *door)
 {
-    bool is_whole = door->answers.counted && door->answers.left_bytes == 0;
+    bool is_whole = is_bodiless(door) || (door->answers.counted && door->answers.left_bytes == 0);
     return is_whole && !door->exchange->done ? note(door, exchange_flush(door->exchange)) : WEIR_OK;
 }
 
@@ -324,11 +332,12 @@ enum weir_err weir_exchange_send(struct weir_exchange *exchange, struct weir_sli
     struct http_piece piece = {.slices = {bytes}, .bytes = bytes.len, .last = last};
     struct exchange *inner = exchange->exchange;
     piece.count = bytes.len > 0;
-    if (!exchange->answering || inner->done)
-        return inner->done && bytes.len == 0 ? WEIR_OK : WEIR_E_BODY_LENGTH;
+    if (inner->done) /* where there is no body (HEAD) it was done with its head */
+        return bytes.len == 0 || is_bodiless(exchange) ? WEIR_OK : WEIR_E_BODY_LENGTH;
+    if (!exchange->answering)
+        return WEIR_E_BODY_LENGTH;
     TRY(count_answer(&exchange->answers, bytes, last));
-    bool is_over = exchange->answers.counted && bytes.len == 0; /* with its head */
-    return note(exchange, is_over ? exchange_flush(inner) : exchange_send_piece(inner, &piece));
+    return note(exchange, exchange_send_piece(inner, &piece));
 }
 
 enum weir_err weir_exchange_answer(struct weir_exchange *exchange, unsigned status,

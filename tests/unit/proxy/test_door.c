@@ -145,6 +145,64 @@ STAGE_TEST(to_head_the_head_is_all)
     end(client, WEIR_OK, 0);
 }
 
+WEIR_SUSPENDS static void ends_with_nothing(struct weir_exchange *exchange)
+{
+    first = send_head(exchange, 5);
+    first = first ? first : weir_exchange_send(exchange, weir_str("hello"), false);
+    second = weir_exchange_send(exchange, weir_str(""), true);
+}
+
+STAGE_TEST(the_end_of_a_body_may_come_by_itself)
+{
+    start(ends_with_nothing);
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    CHECK(raw_read(client, "hello") > 0);
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_OK(first);
+    CHECK_OK(second);
+    raw_send(client, FRONT_GET);
+    CHECK(raw_read(client, "hello") > 0);
+    STAGE_UNTIL(front.logged == 2);
+    end(client, WEIR_OK, 0);
+}
+
+WEIR_SUSPENDS static void answers_in_pieces(struct weir_exchange *exchange)
+{
+    first = send_head(exchange, WEIR_BODY_UNKNOWN);
+    first = first ? first : weir_exchange_send(exchange, weir_str("hel"), false);
+    second = weir_exchange_send(exchange, weir_str("lo"), true);
+}
+
+STAGE_TEST(to_head_pieces_go_nowhere)
+{
+    start(answers_in_pieces);
+    int client = front_client();
+    raw_send(client, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK(raw_read_head(client));
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_OK(first);
+    CHECK_OK(second);
+    CHECK_EQ(RAW_NOTHING, raw_recv_now(client, raw_text, 1));
+    end(client, WEIR_OK, 0);
+}
+
+WEIR_SUSPENDS static void sends_a_head_alone(struct weir_exchange *exchange)
+{
+    first = send_head(exchange, WEIR_BODY_UNKNOWN);
+}
+
+STAGE_TEST(to_head_no_body_need_be_sent)
+{
+    start(sends_a_head_alone);
+    int client = front_client();
+    raw_send(client, "HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+    CHECK(raw_read_head(client));
+    STAGE_UNTIL(front.logged == 1);
+    CHECK_EQ(RAW_NOTHING, raw_recv_now(client, raw_text, 1));
+    end(client, WEIR_OK, 0);
+}
+
 /* --- What it leaves undone ---------------------------------------------------------------------
  */
 
