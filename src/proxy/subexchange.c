@@ -142,7 +142,9 @@ WEIR_SUSPENDS static enum weir_err give_head(struct subrequest *self)
         return WEIR_OK;
     if (self->client->head_sent) /* the filter has answered by itself */
         return WEIR_E_FILTER;
-    return exchange_send_head(self->client, self->head, &self->framing);
+    TRY(exchange_send_head(self->client, self->head, &self->framing));
+    self->head_passed = true;
+    return WEIR_OK;
 }
 
 WEIR_SUSPENDS static enum weir_err sub_flush(struct exchange *exchange)

@@ -167,7 +167,7 @@ static void tell(const struct subrequest *self, struct weir_subrequest *ret_what
 {
     *ret_what = (struct weir_subrequest){
         .status = self->exchange.status,
-        .head_sent = self->client && self->head_given && !self->head_dropped,
+        .head_sent = self->head_passed,
         .on_parents_connection = self->way.on_parents_connection,
         .err = self->exchange.error,
     };
@@ -216,14 +216,12 @@ enum weir_err subrequest_run(struct weir_exchange *parent, const struct http_req
 static void on_background_deadline(struct timer *timer)
 {
     struct subrequest *self = container_of(timer, struct subrequest, deadline);
-    if (self->co) /* it has begun */
-        co_cancel(self->co);
+    co_cancel(self->co);
 }
 
 WEIR_SUSPENDS static void run_alone(void *argument)
 {
     struct subrequest *self = argument;
-    self->co = co_self();
     run(self);
     timer_disarm(&self->exchange.loop->sched.timers, &self->deadline);
     weir_peer_free(&self->way.peer);
@@ -264,7 +262,8 @@ enum weir_err subrequest_start(struct service *service, const struct exchange *o
     self->exchange.tls = (struct tls_facts){.version = origin->tls.version};
     enum weir_err err = copy_body(self, body);
     if (!err)
-        err = scope_spawn(&service->background, "background", run_alone, self);
+        err = co_spawn(&origin->loop->sched, &service->background, "background", run_alone, self,
+                       &self->co);
     if (err) {
         free_one(self);
         return err;
@@ -346,12 +345,12 @@ enum weir_err weir_subrequest_run(struct weir_exchange *parent, struct weir_requ
     struct weir_subrequest what = {.status = 0};
     struct weir_reply *reply = NULL;
     int upstream;
+    ret_what = ret_what ? ret_what : &what;
+    *ret_what = what;
     TRY(find_upstream(parent, options, &upstream));
     if (ret_reply)
         TRY(reply_new(&reply));
-    enum weir_err err = subrequest_run(parent, request->http, options, upstream, reply, &what);
-    if (ret_what)
-        *ret_what = what;
+    enum weir_err err = subrequest_run(parent, request->http, options, upstream, reply, ret_what);
     if (err)
         weir_reply_free(&reply);
     else if (ret_reply)
@@ -387,16 +386,16 @@ enum weir_err weir_subrequest_pipe(struct weir_exchange *parent, struct weir_req
                                    struct weir_subrequest *ret_what)
 {
     struct subrequest *self;
-    struct weir_subrequest what;
+    struct weir_subrequest what = {.status = 0};
     int upstream;
+    ret_what = ret_what ? ret_what : &what;
+    *ret_what = what;
     TRY(door_check_answer(parent));
     TRY(find_upstream(parent, options, &upstream));
     TRY(make_for(parent, request->http, options, upstream, &self));
     subexchange_pipe(self, parent->exchange, filter, owner);
     enum weir_err err = run_and_wait(self, options->deadline);
-    tell(self, &what);
-    if (ret_what)
-        *ret_what = what;
+    tell(self, ret_what);
     /* What broke under it is not its parent's mistake. */
     if (err && parent->exchange->head_sent && !parent->failed)
         parent->failed = err;

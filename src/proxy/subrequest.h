@@ -22,7 +22,7 @@ struct subrequest {
     struct service *service;
     struct subrequest_way way;
     struct scope scope; /* its coroutine, unless it runs in the background */
-    struct co *co;      /* of its coroutine, once it runs in the background */
+    struct co *co;      /* of its coroutine, when it runs in the background */
     struct timer deadline;
     bool timed_out;
     struct addr local; /* of one in the background: what exchange.local points at */
@@ -38,7 +38,8 @@ struct subrequest {
     struct exchange *client; /* whom the answer is passed on to; NULL: nobody */
     struct http_response *head;
     struct http_framing framing;
-    bool head_given, head_dropped;
+    bool head_given, head_dropped; /* to the filter; and by it */
+    bool head_passed;              /* to the client */
     weir_pipe_fn *filter;
     void *filter_owner;
     struct body_filter body_filter;

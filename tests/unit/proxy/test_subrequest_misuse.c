@@ -167,6 +167,7 @@ WEIR_SUSPENDS static enum weir_err pipe_through(struct weir_exchange *exchange, 
     options_init(&options);
     TRY(weir_exchange_copy_request(exchange, &request));
     must(weir_request_set_method(request, weir_str(method)) == WEIR_OK);
+    program.what.status = 999; /* whatever happens, it is told */
     program.err =
         weir_subrequest_pipe(exchange, request, &options, filter, exchange, &program.what);
     weir_request_free(&request);
@@ -201,6 +202,37 @@ STAGE_TEST(a_pipes_filter_may_not_answer_beside_it)
     CHECK(raw_starts("HTTP/1.1 403 "));
     STAGE_UNTIL(front.logged == 1);
     CHECK_ERR(WEIR_E_FILTER, program.err);
+    CHECK(!program.what.head_sent);
+    end(client, server);
+}
+
+WEIR_SUSPENDS static enum weir_err fails(void *owner, struct weir_response *response,
+                                         struct weir_piece *piece, bool *drop)
+{
+    (void)owner, (void)response, (void)piece, (void)drop;
+    return WEIR_E_FILTER;
+}
+
+WEIR_SUSPENDS static enum weir_err pipes_and_fails(struct weir_exchange *exchange)
+{
+    TRY(pipe_through(exchange, "GET", fails));
+    return weir_exchange_answer(exchange, 200, "text/plain", weir_str("failed"));
+}
+
+STAGE_TEST(a_head_that_a_pipes_filter_refused_was_not_sent)
+{
+    forget();
+    program.at_request = pipes_and_fails;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    int server = raw_accept(&front.servers[0]);
+    raw_read_head(server);
+    raw_send(server, FRONT_OK);
+    CHECK(raw_read(client, "failed") > 0);
+    CHECK_ERR(WEIR_E_FILTER, program.err);
+    CHECK(!program.what.head_sent);
+    STAGE_UNTIL(front.logged == 1);
     end(client, server);
 }
 
@@ -239,6 +271,7 @@ STAGE_TEST(a_phase_that_cannot_answer_cannot_pipe)
     int client = front_client();
     int server = front_exchange(client, -1);
     CHECK_ERR(WEIR_E_FILTER, program.err);
+    CHECK_EQ(0, program.what.status);
     STAGE_UNTIL(front.logged == 1);
     end(client, server);
 }
@@ -276,6 +309,35 @@ STAGE_TEST(an_empty_body_may_be_taken_when_the_connection_is_anothers)
     CHECK(program.what.on_parents_connection);
     STAGE_UNTIL(front.logged == 1);
     end(client, server);
+}
+
+/* --- In the background -------------------------------------------------------------------------
+ */
+
+WEIR_SUSPENDS static enum weir_err starts_too_late(struct weir_exchange *exchange)
+{
+    struct weir_subrequest_options options;
+    struct weir_request *request;
+    options_init(&options);
+    options.deadline = weir_time_after(loop_now(&stage.loop), weir_span_ms(-1));
+    TRY(weir_exchange_copy_request(exchange, &request));
+    program.err = weir_subrequest_background(exchange, request, &options);
+    weir_request_free(&request);
+    return weir_exchange_answer(exchange, 202, "text/plain", weir_str("later"));
+}
+
+STAGE_TEST(a_deadline_that_has_passed_ends_what_runs_in_the_background)
+{
+    forget();
+    program.at_request = starts_too_late;
+    start();
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    CHECK(raw_read(client, "later") > 0);
+    raw_close(client);
+    STAGE_UNTIL(service_has_ended(front.service));
+    CHECK_EQ(1, stat_read(&front.service->stats.subrequests[SUBREQUEST_BACKGROUND][0]));
+    end(-1, -1);
 }
 
 CHECK_MAIN
