@@ -17,7 +17,7 @@
  *   fail_to_proxy              it has failed for good
  *   logging                    always, at the end
  *
- * request_filter, response_filter and fail_to_proxy may answer; in the others that is WEIR_E_FILTER.
+ * request_filter, response_filter and fail_to_proxy may answer; elsewhere that is WEIR_E_FILTER.
  *
  * A phase that returns an error ends the exchange with it, as if it had come from the network: the
  * client gets the error's status if no head was sent yet, else the response is cut. WEIR_E_FILTER

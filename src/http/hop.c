@@ -26,8 +26,7 @@ static void remove_named(struct fields *fields, struct weir_slice name)
             fields_remove_at(fields, i);
 }
 
-/* Every field that Connection names, and Connection. False: it names too many. */
-static bool remove_connection(struct fields *fields)
+bool hop_remove_connection(struct fields *fields)
 {
     unsigned count = 0;
     if (!fields_have(fields, FIELD_CONNECTION))
@@ -183,7 +182,7 @@ enum weir_err hop_request(struct http_request *request, const struct http_framin
 {
     struct fields *fields = &request->fields;
     bool trailers = fields_list_has(fields, FIELD_TE, SLICE("trailers"));
-    if (!remove_connection(fields))
+    if (!hop_remove_connection(fields))
         return WEIR_E_REQUEST_HEAD_LENGTH;
     fields_remove(fields, FIELD_KEEP_ALIVE);
     fields_remove(fields, FIELD_PROXY_CONNECTION);
@@ -211,7 +210,7 @@ enum weir_err hop_response(struct http_response *response, bool upgrade, struct 
 {
     struct fields *fields = &response->fields;
     (void)arena; /* kept in the contract for what later has to be made */
-    if (!remove_connection(fields))
+    if (!hop_remove_connection(fields))
         return WEIR_E_RESPONSE_HEAD_LENGTH;
     fields_remove(fields, FIELD_KEEP_ALIVE);
     fields_remove(fields, FIELD_PROXY_CONNECTION);

@@ -39,6 +39,9 @@ enum { HOP_NAMES_MAX = 64 };
 enum weir_err hop_request(struct http_request *request, const struct http_framing *framing,
                           bool upgrade, const struct hop_from *from, struct arena *arena);
 
+/* Takes out Connection and every field that it names. False: it names too many. */
+bool hop_remove_connection(struct fields *fields);
+
 /*
  * Makes a request of our own ready, which begins here: Host, and what frames its body. Errors as
  * hop_request().

@@ -39,9 +39,8 @@ static enum weir_err make_question(struct serving *serving, const struct auth_op
 {
     struct exchange *exchange = serving->exchange;
     const struct http_request *request = exchange->request;
-    struct http_request *question = subrequest_copy(serving, exchange, &exchange->arena);
-    if (!question)
-        return WEIR_E_NO_MEMORY;
+    struct http_request *question;
+    TRY(subrequest_copy(serving, exchange, &exchange->arena, &question));
     question->method = METHOD_GET;
     question->method_text = SLICE("GET");
     question->form = TARGET_ORIGIN;

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "downstream/answer.h"
+#include "http/hop.h"
 #include "proxy/subexchange.h"
 
 #include <string.h>
@@ -290,12 +291,14 @@ void weir_subrequest_options_init(struct weir_subrequest_options *options)
 }
 
 /* Without what speaks of a body, or of the connection that it came on. */
-static void drop_body_fields(struct fields *fields)
+static enum weir_err drop_body_fields(struct fields *fields)
 {
     static const enum field_id gone[] = {FIELD_CONTENT_LENGTH, FIELD_TRANSFER_ENCODING,
-                                         FIELD_EXPECT, FIELD_UPGRADE, FIELD_CONNECTION};
+                                         FIELD_EXPECT, FIELD_UPGRADE};
     static const char *const named[] = {"Content-Type", "Content-Encoding", "Content-MD5",
                                         "Content-Digest"};
+    if (!hop_remove_connection(fields))
+        return WEIR_E_REQUEST_HEAD_LENGTH;
     for (size_t i = 0; i < sizeof gone / sizeof *gone; i++)
         fields_remove(fields, gone[i]);
     for (size_t i = 0; i < sizeof named / sizeof *named; i++) {
@@ -303,6 +306,7 @@ static void drop_body_fields(struct fields *fields)
         while ((field = fields_find_name(fields, slice_str(named[i]))))
             fields_remove_at(fields, (uint32_t)(field - fields->at));
     }
+    return WEIR_OK;
 }
 
 /* As it was before a proxy's hands. */
@@ -312,21 +316,24 @@ static const struct http_request *original_of(const struct serving *serving,
     return serving && serving->original ? serving->original : exchange->request;
 }
 
-struct http_request *subrequest_copy(const struct serving *serving, const struct exchange *exchange,
-                                     struct arena *arena)
+enum weir_err subrequest_copy(const struct serving *serving, const struct exchange *exchange,
+                              struct arena *arena, struct http_request **ret_copy)
 {
-    struct http_request *copy = message_copy_request(original_of(serving, exchange), arena);
-    if (copy)
-        drop_body_fields(&copy->fields);
-    return copy;
+    *ret_copy = message_copy_request(original_of(serving, exchange), arena);
+    return *ret_copy ? drop_body_fields(&(*ret_copy)->fields) : WEIR_E_NO_MEMORY;
 }
 
 enum weir_err weir_exchange_copy_request(struct weir_exchange *parent,
                                          struct weir_request **ret_request)
 {
-    TRY(message_own_request(original_of(parent->serving, parent->exchange), ret_request));
-    drop_body_fields(&(*ret_request)->http->fields);
-    return WEIR_OK;
+    struct weir_request *copy;
+    TRY(message_own_request(original_of(parent->serving, parent->exchange), &copy));
+    enum weir_err err = drop_body_fields(&copy->http->fields);
+    if (err)
+        weir_request_free(&copy);
+    else
+        *ret_request = copy;
+    return err;
 }
 
 static enum weir_err find_upstream(const struct weir_exchange *parent,

@@ -64,10 +64,10 @@ enum weir_err subrequest_start(struct service *service, const struct exchange *o
                                struct weir_slice body, struct weir_time deadline);
 
 /*
- * An exchange's request as it came, without what speaks of its body, in the arena; NULL when that
- * is full. `serving` may be NULL.
+ * An exchange's request as it came, without what speaks of its body or its connection, in the
+ * arena. `serving` may be NULL. WEIR_E_NO_MEMORY, _REQUEST_HEAD_LENGTH.
  */
-struct http_request *subrequest_copy(const struct serving *serving, const struct exchange *exchange,
-                                     struct arena *arena);
+enum weir_err subrequest_copy(const struct serving *serving, const struct exchange *exchange,
+                              struct arena *arena, struct http_request **ret_copy);
 
 #endif

@@ -96,9 +96,10 @@ STAGE_TEST(a_subrequest_goes_through_its_parents_pool)
     start(filter_asks);
     int client = front_client();
     raw_send(client, "POST / HTTP/1.1\r\nHost: h\r\nCookie: a\r\nContent-Type: b\r\n"
-                     "Content-Length: 2\r\n\r\nab");
+                     "Connection: X-Of\r\nX-Of: this connection\r\nContent-Length: 2\r\n\r\nab");
     int server = raw_accept(&front.servers[0]);
     CHECK(raw_read_head(server));
+    CHECK(!strstr(raw_text, "X-Of"));
     CHECK(raw_starts("POST /sub HTTP/1.1\r\n") && raw_has("\r\nCookie: a\r\n"));
     CHECK(!strstr(raw_text, "Content-") && raw_has("\r\nX-Forwarded-For: 127.0.0.1\r\n"));
     raw_send(server, "HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nsub");
