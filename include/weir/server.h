@@ -171,7 +171,7 @@ WEIR_API enum weir_err weir_exchange_send_head(struct weir_exchange *exchange,
 /* WEIR_E_BODY_LENGTH, _CLIENT_GONE, _CLIENT_WRITE_TIMEOUT, _CANCELED. */
 WEIR_SUSPENDS WEIR_API enum weir_err weir_exchange_send(struct weir_exchange *exchange,
                                                         struct weir_slice bytes, bool last);
-/* A whole small answer. */
+/* A whole small answer. WEIR_E_FIELD for a status or a type that is none. */
 WEIR_SUSPENDS WEIR_API enum weir_err weir_exchange_answer(struct weir_exchange *exchange,
                                                           unsigned status, const char *content_type,
                                                           struct weir_slice body);

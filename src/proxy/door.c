@@ -344,7 +344,7 @@ enum weir_err weir_exchange_answer(struct weir_exchange *exchange, unsigned stat
                                    const char *content_type, struct weir_slice body)
 {
     TRY(door_check_answer(exchange));
-    if (status < 200 || status > 599)
+    if (status < 200 || status > 599 || !field_is_value(slice_str(content_type)))
         return WEIR_E_FIELD;
     return note(exchange, exchange_answer(exchange->exchange, (uint16_t)status,
                                           slice_str(content_type), body));

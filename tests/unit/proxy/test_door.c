@@ -291,6 +291,8 @@ STAGE_TEST(a_body_that_is_not_as_long_as_its_head_said)
 WEIR_SUSPENDS static void answers_oddly(struct weir_exchange *exchange)
 {
     first = weir_exchange_answer(exchange, 103, "text/plain", weir_str(""));
+    CHECK_ERR(WEIR_E_FIELD,
+              weir_exchange_answer(exchange, 200, "text/plain\r\nX-Of: it", weir_str("")));
     second = weir_exchange_answer(exchange, 204, "text/plain", weir_str(""));
 }
 
