@@ -36,7 +36,7 @@ static void look_up(struct reading *reading)
 void address_read_listen(struct report *report, struct position position, struct weir_slice text,
                          struct addr *ret_addr)
 {
-    struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};
+    struct reading reading = {report, position, text, .url = {.scheme = SCHEME_HTTP}};
     tell(&reading, url_read_listen(text, &reading.url));
     if (reading.url.host[0])
         look_up(&reading);
@@ -68,7 +68,7 @@ static void read_url(struct reading *reading)
 void address_read_server(struct report *report, struct memory *memory, struct position position,
                          struct weir_slice text, struct server_options *ret_server)
 {
-    struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};
+    struct reading reading = {report, position, text, .url = {.scheme = SCHEME_HTTP}};
     if (slice_starts(text, SLICE("h2c://")))
         read_url(&reading);
     else
@@ -79,7 +79,7 @@ void address_read_server(struct report *report, struct memory *memory, struct po
 void address_read_url(struct report *report, struct memory *memory, struct position position,
                       struct weir_slice text, struct server_options *ret_server)
 {
-    struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};
+    struct reading reading = {report, position, text, .url = {.scheme = SCHEME_HTTP}};
     read_url(&reading);
     give_server(&reading, memory, ret_server);
 }
@@ -87,7 +87,7 @@ void address_read_url(struct report *report, struct memory *memory, struct posit
 void address_read_ip(struct report *report, struct position position, struct weir_slice text,
                      struct addr *ret_addr)
 {
-    struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};
+    struct reading reading = {report, position, text, .url = {.scheme = SCHEME_HTTP}};
     if (addr_parse_ip(text, ret_addr) != WEIR_OK)
         tell(&reading, "not an IP address without a port");
 }
@@ -95,7 +95,7 @@ void address_read_ip(struct report *report, struct position position, struct wei
 void address_read_ip_port(struct report *report, struct position position, struct weir_slice text,
                           struct addr *ret_addr)
 {
-    struct reading reading = {report, position, text, .url = {SCHEME_HTTP}};
+    struct reading reading = {report, position, text, .url = {.scheme = SCHEME_HTTP}};
     struct addr addr;
     if (addr_parse_ip(text, &addr) == WEIR_OK ||
         (addr_parse(text, &addr) == WEIR_OK && !addr_is_local(&addr) && text.at[0] != ':'))
