@@ -58,6 +58,7 @@ struct session {
     struct weir_time
         released_before; /* when its connection was last released, if it is a reused one */
     struct weir_time until; /* nothing of it waits longer than that; WEIR_NEVER at first */
+    enum weir_err send_err; /* why sending has failed: nothing is sent after that */
     bool any_sent;       /* something of the request was given to the connection */
     bool any_received;   /* a byte of a response has come */
     bool request_sent;   /* the request was taken to its end */
@@ -74,17 +75,22 @@ static inline enum weir_err session_send_head(struct session *session,
     return session->ops->send_head(session, request, framing);
 }
 
-/* Sends a head that was only written down. */
+/* Sends a head that was only written down. What failed once fails from then on: how much of it was
+ * sent nobody knows. */
 WEIR_SUSPENDS static inline enum weir_err session_flush(struct session *session)
 {
-    return session->ops->flush(session);
+    if (!session->send_err)
+        session->send_err = session->ops->flush(session);
+    return session->send_err;
 }
 
-/* Sends a piece of the request's body; its bytes must stay until it returns. */
+/* Sends a piece of the request's body; its bytes must stay until it returns. Fails as above. */
 WEIR_SUSPENDS static inline enum weir_err session_send_piece(struct session *session,
                                                              const struct http_piece *piece)
 {
-    return session->ops->send_piece(session, piece);
+    if (!session->send_err)
+        session->send_err = session->ops->send_piece(session, piece);
+    return session->send_err;
 }
 
 /*

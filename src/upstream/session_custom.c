@@ -113,6 +113,7 @@ WEIR_SUSPENDS static enum weir_err custom_recv_head(struct session *session,
     struct weir_time deadline = deadline_in(self, limits_of(self)->read_timeout);
     struct weir_response view;
     uint64_t body_bytes = WEIR_BODY_NONE;
+    TRY(session->send_err); /* an exchange that has failed is only ended */
     ret_response->protocol = HTTP_CUSTOM;
     ret_response->status = 0;
     ret_response->minor = 1;

@@ -2,8 +2,10 @@
 #include "client/session.h"
 
 #include "client/peer.h"
+#include "client/transports.h"
 
 #include "tests/unit/client/play.h"
+#include "tests/unit/stream/toy_transport.h"
 
 /* A session whose head is written down. */
 WEIR_SUSPENDS static struct weir_session *begin(const char *method, const char *path,
@@ -206,6 +208,42 @@ PLAY(two_coroutines_send_and_receive)
     CHECK_OK(weir_scope_join(&scope));
     CHECK_OK(duplex.err);
     CHECK(weir_session_release(&duplex.session));
+}
+
+/* --- Over a transport that takes what it is told to take ---------------------------------------
+ */
+
+/* A peer whose sends and receives may take that long. */
+static struct weir_peer *toy_peer(struct weir_span timeout)
+{
+    struct weir_peer_options options;
+    struct weir_peer *made = NULL;
+    if (!transports_find(SLICE("toymemory:x"), &(struct weir_slice){NULL, 0}).bytes)
+        CHECK_OK(weir_transport_register(&toy_memory));
+    toy = (struct toy){.room = 0};
+    weir_peer_options_init(&options);
+    options.url = "toymemory:x";
+    options.read_timeout = options.write_timeout = timeout;
+    CHECK_OK(weir_peer_new(&options, NULL, &made));
+    return made;
+}
+
+static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+/* However much of it was sent: the rest would be taken for what is missing. */
+PLAY(after_a_send_has_failed_nothing_is_sent)
+{
+    weir_peer_free(&peer);
+    peer = toy_peer(weir_span_ms(5));
+    struct weir_session *session = begin("PUT", "/", 10);
+    toy.room = strlen("PUT / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 10\r\n\r\n012");
+    CHECK_ERR(WEIR_E_UPSTREAM_WRITE_TIMEOUT, weir_session_send(session, SLICE("01234"), false));
+    toy_take(1000);
+    CHECK_ERR(WEIR_E_UPSTREAM_WRITE_TIMEOUT, weir_session_send(session, SLICE("56789"), true));
+    CHECK_SLICE(slice_of(toy.out + toy.out_bytes - 3, 3), "012");
+    toy_say(answer);
+    CHECK_EQ(200, recv_status(session));
+    CHECK(!weir_session_release(&session));
 }
 
 CHECK_MAIN

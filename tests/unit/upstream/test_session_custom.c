@@ -315,6 +315,20 @@ STAGE_TEST(what_goes_wrong_is_told_as_over_http1)
     rig_close();
 }
 
+STAGE_TEST(an_exchange_that_has_failed_is_only_ended)
+{
+    begin();
+    script.send_head = WEIR_E_RESET;
+    if (!get(CONNECTOR_ANY))
+        return;
+    CHECK_ERR(WEIR_E_RESET, send_all());
+    CHECK_ERR(WEIR_E_RESET, session_send_piece(swap.session, &(struct http_piece){.last = true}));
+    CHECK_ERR(WEIR_E_RESET, swap_recv());
+    swap_release(true);
+    check_told("open there; GET / -1; done broken; close;");
+    rig_close();
+}
+
 /* A transport that can end an exchange in the middle keeps its connection. */
 STAGE_TEST(a_cut_exchange_need_not_cost_the_connection)
 {
