@@ -106,7 +106,8 @@ static bool fits(const struct weir_session *session, size_t len, bool last)
     return last ? len == left : len <= left;
 }
 
-enum weir_err weir_session_send(struct weir_session *session, struct weir_slice bytes, bool last)
+WEIR_SUSPENDS static enum weir_err send_some(struct weir_session *session, struct weir_slice bytes,
+                                             bool last)
 {
     struct http_piece piece = {
         .slices = {bytes},
@@ -114,13 +115,6 @@ enum weir_err weir_session_send(struct weir_session *session, struct weir_slice 
         .bytes = bytes.len,
         .last = last,
     };
-    must(session->head_written);
-    if (!fits(session, bytes.len, last))
-        return WEIR_E_BODY_LENGTH;
-    while (session->flushing)
-        TRY(wait_on(&session->flushed, WEIR_NEVER));
-    if (!session->inner->conn)
-        return WEIR_OK; /* all was sent, and the response has come to its end */
     if (session->body_sent || (bytes.len == 0 && !last))
         return session_flush(session->inner);
     session->sent_bytes += bytes.len;
@@ -128,12 +122,27 @@ enum weir_err weir_session_send(struct weir_session *session, struct weir_slice 
     return session_send_piece(session->inner, &piece);
 }
 
+enum weir_err weir_session_send(struct weir_session *session, struct weir_slice bytes, bool last)
+{
+    must(session->head_written && !session->sending);
+    if (!fits(session, bytes.len, last))
+        return WEIR_E_BODY_LENGTH;
+    while (session->flushing)
+        TRY(wait_on(&session->flushed, WEIR_NEVER));
+    if (!session->inner->conn)
+        return WEIR_OK; /* all was sent, and the response has come to its end */
+    session->sending = true;
+    enum weir_err err = send_some(session, bytes, last);
+    session->sending = false;
+    return err;
+}
+
 /* --- The response ---------------------------------------------------------------------------- */
 
 /* Unless a sender has begun, which sends the head as well. */
 WEIR_SUSPENDS static enum weir_err send_waiting_head(struct weir_session *session)
 {
-    if (session->inner->any_sent || session->sent_bytes > 0)
+    if (session->inner->any_sent || session->sending)
         return WEIR_OK;
     session->flushing = true;
     enum weir_err err = session_flush(session->inner);

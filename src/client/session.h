@@ -21,6 +21,7 @@ struct weir_session {
     struct session *inner;
     uint64_t body_bytes, sent_bytes; /* of the request's body: as was said, and so far */
     bool head_written, body_sent;    /* the latter: to its end */
+    bool sending;                    /* a sender is in a call */
     bool flushing;                   /* a receiver sends the head */
     struct wait_queue flushed;
     struct http_framing framing;   /* of the response */

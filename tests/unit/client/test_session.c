@@ -246,4 +246,27 @@ PLAY(after_a_send_has_failed_nothing_is_sent)
     CHECK(!weir_session_release(&session));
 }
 
+static void send_nothing(void *argument)
+{
+    struct duplex *duplex = argument;
+    duplex->err = weir_session_send(duplex->session, SLICE(""), false);
+}
+
+/* Only one of them sends the head. */
+PLAY(a_head_may_be_on_its_way_when_one_receives)
+{
+    struct weir_scope *scope = NULL;
+    struct weir_response *response;
+    weir_peer_free(&peer);
+    peer = toy_peer(weir_span_ms(5));
+    struct duplex duplex = {.session = begin("PUT", "/", WEIR_BODY_UNKNOWN)};
+    CHECK_OK(weir_scope_open(&scope));
+    CHECK_OK(weir_scope_spawn(scope, send_nothing, &duplex));
+    CHECK_OK(weir_yield());
+    CHECK_ERR(WEIR_E_RESPONSE_TIMEOUT, weir_session_recv_head(duplex.session, &response));
+    CHECK_OK(weir_scope_join(&scope));
+    CHECK_ERR(WEIR_E_UPSTREAM_WRITE_TIMEOUT, duplex.err);
+    CHECK(!weir_session_release(&duplex.session));
+}
+
 CHECK_MAIN
