@@ -62,8 +62,9 @@ WEIR_API enum weir_err weir_connector_new(struct weir_loop *loop,
                                           const struct weir_connector_options *options,
                                           struct weir_connector **ret_connector);
 /*
- * Closes what rests, waits for what is under way, and nulls the pointer; NULL is fine. Sessions
- * that were not released are closed, and the log says so.
+ * Closes what rests, waits for what is under way, and nulls the pointer; NULL is fine. Whoever
+ * still asks for a session gets WEIR_E_CANCELED, and who fetches goes on to the end. Sessions that
+ * were not released are closed, and the log says so; nobody may be in a call on one.
  */
 WEIR_SUSPENDS WEIR_API void weir_connector_free(struct weir_connector **connector);
 

@@ -60,11 +60,14 @@ enum weir_err weir_connector_get(struct weir_connector *connector, struct weir_p
 {
     struct session *inner = NULL;
     weir_peer_ref(peer);
+    connector->getting++;
     enum weir_err err = get_inner(connector, peer, want, deadline, &inner);
-    if (!err)
+    connector->getting--;
+    if (!err && !connector->ending)
         return client_session_new(connector, peer, inner, ret_session);
+    session_release(&inner, true);
     weir_peer_free(&peer);
-    return err;
+    return err ? err : WEIR_E_CANCELED;
 }
 
 void weir_connector_counts(const struct weir_connector *connector,
@@ -138,7 +141,7 @@ enum weir_err weir_connector_new(struct weir_loop *loop,
     return WEIR_OK;
 }
 
-/* Who waits for the end of a pool; he may be canceled, and waits on. */
+/* Who waits for the end of a connector; he may be canceled, and waits on. */
 struct end_wait {
     struct timer timer;
     struct co *co;
@@ -149,15 +152,15 @@ static void look_again(struct timer *timer)
     co_wake(container_of(timer, struct end_wait, timer)->co);
 }
 
-WEIR_SUSPENDS static void await_quiet(struct pool *pool)
+WEIR_SUSPENDS static void await_quiet(const struct own_connector *own)
 {
     struct end_wait wait = {.co = co_self()};
     timer_init(&wait.timer, look_again);
-    while (!pool_is_quiet(pool)) {
-        loop_timer_arm(pool->loop, &wait.timer, weir_span_ms(1));
+    while (own->connector.getting > 0 || !pool_is_quiet(&own->pool)) {
+        loop_timer_arm(own->pool.loop, &wait.timer, weir_span_ms(1));
         co_wait_firm();
     }
-    loop_timer_disarm(pool->loop, &wait.timer);
+    loop_timer_disarm(own->pool.loop, &wait.timer);
 }
 
 void weir_connector_free(struct weir_connector **connector)
@@ -167,9 +170,10 @@ void weir_connector_free(struct weir_connector **connector)
     struct own_connector *own = container_of(*connector, struct own_connector, connector);
     must(own->connector.peers == &own->peers); /* else it is a service's */
     *connector = NULL;
+    own->connector.ending = true;
     connector_fini(&own->connector, own->name);
     pool_drain(&own->pool);
-    await_quiet(&own->pool);
+    await_quiet(own);
     peers_fini(&own->peers);
     pool_fini(&own->pool);
     commons_free(&own->commons);

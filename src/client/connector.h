@@ -16,6 +16,8 @@ struct weir_connector {
     struct peers *peers;  /* which know the pool */
     struct list sessions; /* not released yet */
     const char *where;    /* what is going on now, a literal: where a session is got */
+    unsigned getting;     /* who asks for a session, or fetches */
+    bool ending;          /* nobody gets one any more */
 };
 
 void connector_init(struct weir_connector *connector, struct peers *peers);

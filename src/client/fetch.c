@@ -47,6 +47,7 @@ WEIR_SUSPENDS static enum weir_err attempt(struct fetching *fetching, enum weir_
     struct weir_response *response;
     TRY(weir_connector_get(fetching->connector, fetching->peer, want, fetching->deadline,
                            &fetching->session));
+    list_remove(&fetching->session->link); /* it is released here, and by nobody else */
     fetching->session->inner->until = fetching->deadline;
     enum weir_err err = send_all(fetching);
     /* who stops reading may have answered before */
@@ -109,10 +110,12 @@ enum weir_err weir_fetch(struct weir_connector *connector, struct weir_peer *pee
     enum weir_want want = want_first(&fetching);
     TRY(reply_new(&fetching.reply));
     enum weir_err err;
+    connector->getting++;
     do
         err = attempt(&fetching, want);
     while (err && prepare_retry(&fetching, err, &want));
     weir_session_release(&fetching.session);
+    connector->getting--;
     if (err)
         weir_reply_free(&fetching.reply);
     else

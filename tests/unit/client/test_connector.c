@@ -170,6 +170,87 @@ TEST(who_is_canceled_frees_its_connector)
     close(listener);
 }
 
+/* --- Who asks while it is freed ----------------------------------------------------------------
+ */
+
+static struct weir_connector *freed;
+
+static void ask(void *argument)
+{
+    struct weir_session *session = NULL;
+    enum weir_err *err = argument;
+    *err = weir_connector_get(freed, peer, WEIR_ANY, PLAY_DEADLINE, &session);
+    weir_session_release(&session);
+}
+
+/* With `argument`, a session is there already. */
+static void free_under_one(void *argument)
+{
+    struct weir_session *session = NULL;
+    struct weir_scope *scope = NULL;
+    enum weir_err err = WEIR_OK;
+    CHECK_OK(weir_connector_new(weir_loop_here(), NULL, &freed));
+    if (argument)
+        CHECK_OK(weir_connector_get(freed, peer, WEIR_ANY, PLAY_DEADLINE, &session));
+    CHECK_OK(weir_scope_open(&scope));
+    CHECK_OK(weir_scope_spawn(scope, ask, &err));
+    CHECK_OK(weir_yield());
+    weir_connector_free(&freed);
+    CHECK_OK(weir_scope_join(&scope));
+    CHECK(err == WEIR_E_CANCELED || err == WEIR_E_DNS_ERROR || err == WEIR_E_DNS_TIMEOUT);
+}
+
+static void free_under(const char *url, unsigned max_connections)
+{
+    struct weir_peer_options options;
+    weir_peer_options_init(&options);
+    options.url = url;
+    options.max_connections = max_connections;
+    log_set_level(LOG_ERROR);
+    CHECK_OK(weir_peer_new(&options, NULL, &peer));
+    CHECK_OK(weir_run(NULL, free_under_one, max_connections ? &options : NULL));
+    weir_peer_free(&peer);
+}
+
+TEST(who_asks_while_it_is_freed_gets_nothing)
+{
+    origin_open(&origin);
+    free_under("http://name.invalid", 0);                   /* waits for a name, */
+    free_under(origin_url(&origin, "http://127.0.0.1"), 0); /* for a dial, */
+    free_under(origin_url(&origin, "http://127.0.0.1"), 1); /* for another's connection */
+    origin_close(&origin);
+}
+
+static void fetch_big(void *argument)
+{
+    struct weir_request *request = play_request("GET", "/big");
+    struct weir_reply *reply = NULL;
+    enum weir_err *err = argument;
+    *err = weir_fetch(freed, peer, request, (struct weir_slice){NULL, 0}, BIG_BYTES, PLAY_DEADLINE,
+                      &reply);
+    CHECK_EQ(BIG_BYTES, reply ? weir_reply_body(reply).len : 0);
+    weir_reply_free(&reply);
+    weir_request_free(&request);
+}
+
+PLAY(who_fetches_while_it_is_freed_goes_on)
+{
+    struct weir_pool_counts counts;
+    struct weir_scope *scope = NULL;
+    enum weir_err err = WEIR_E_IO;
+    CHECK_OK(weir_connector_new(weir_loop_here(), NULL, &freed));
+    CHECK_OK(weir_scope_open(&scope));
+    CHECK_OK(weir_scope_spawn(scope, fetch_big, &err));
+    do {
+        CHECK_OK(weir_yield());
+        weir_connector_counts(freed, &counts);
+    } while (counts.in_use == 0);
+    CHECK_OK(weir_yield());
+    weir_connector_free(&freed);
+    CHECK_OK(weir_scope_join(&scope));
+    CHECK_OK(err);
+}
+
 /* --- TLS and HTTP/2 -------------------------------------------------------------------------- */
 
 static int pick_h2(SSL *ssl, const unsigned char **ret_name, unsigned char *ret_len,
