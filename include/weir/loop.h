@@ -58,8 +58,8 @@ WEIR_API void weir_loop_stop(struct weir_loop *loop);
  * for reading as long as the loop lives; it is the loop's. WEIR_E_NO_DESCRIPTORS.
  */
 WEIR_API enum weir_err weir_loop_fd(struct weir_loop *loop, int *ret_descriptor);
-/* Does what there is to do, without waiting. Not in a coroutine. Call it once after weir_spawn()
- * from outside too. */
+/* Does what there is to do, without waiting. Not in a coroutine. Call it once after weir_spawn(),
+ * or anything else here that ends a wait, from outside too. */
 WEIR_API void weir_loop_step(struct weir_loop *loop);
 /* Whether a coroutine of weir_spawn() is left. */
 WEIR_API bool weir_loop_is_busy(const struct weir_loop *loop);

@@ -108,6 +108,8 @@ void weir_wire_ready(struct weir_wire *wire)
     co_wake(wire->writer);
     if (wire->watch && !wire->reader)
         loop_timer_arm(wire->stream.loop, &wire->told, weir_span_ns(0));
+    if (wire->stream.loop && !co_self()) /* it may be said from outside, while the loop waits */
+        wire->stream.loop->ops->interrupt(wire->stream.loop->backend);
 }
 
 /* --- Bytes ----------------------------------------------------------------------------------- */

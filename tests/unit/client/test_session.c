@@ -5,7 +5,10 @@
 #include "client/transports.h"
 
 #include "tests/unit/client/play.h"
+#include "tests/unit/io/kernels.h"
 #include "tests/unit/stream/toy_transport.h"
+
+#include <poll.h>
 
 /* A session whose head is written down. */
 WEIR_SUSPENDS static struct weir_session *begin(const char *method, const char *path,
@@ -268,5 +271,41 @@ PLAY(a_head_may_be_on_its_way_when_one_receives)
     CHECK_ERR(WEIR_E_UPSTREAM_WRITE_TIMEOUT, duplex.err);
     CHECK(!weir_session_release(&duplex.session));
 }
+
+static void receive_one(void *argument)
+{
+    bool *received = argument;
+    CHECK_OK(weir_connector_new(weir_loop_here(), NULL, &connector));
+    struct weir_session *session = begin("GET", "/", WEIR_BODY_NONE);
+    *received = recv_status(session) == 200;
+    CHECK(weir_session_release(&session));
+    weir_connector_free(&connector);
+}
+
+/* What a transport hears of in a callback of the program's own loop. */
+static void tell_from_outside(const struct backend_ops *kernel)
+{
+    struct weir_loop_options options;
+    struct weir_loop *loop = NULL;
+    struct pollfd waits = {.events = POLLIN};
+    bool received = false;
+    weir_loop_options_init(&options);
+    options.io = kernel == &epoll_ops ? WEIR_IO_EPOLL : WEIR_IO_URING;
+    peer = toy_peer(weir_span_s(10));
+    toy.room = 1000;
+    CHECK_OK(weir_loop_new(&options, &loop));
+    CHECK_OK(weir_loop_fd(loop, &waits.fd));
+    CHECK_OK(weir_spawn(loop, receive_one, &received));
+    weir_loop_step(loop);
+    while (poll(&waits, 1, 20) > 0)
+        weir_loop_step(loop);
+    toy_say(answer);
+    CHECK_EQ(1, poll(&waits, 1, 5000));
+    weir_loop_step(loop);
+    CHECK(received);
+    weir_loop_free(&loop);
+    weir_peer_free(&peer);
+}
+TEST_EACH_KERNEL(a_word_from_outside_makes_the_descriptor_readable, tell_from_outside)
 
 CHECK_MAIN
