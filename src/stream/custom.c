@@ -386,12 +386,14 @@ static void lose_patience(struct timer *timer)
     co_cancel(patience->co);
 }
 
+/* What a transport says is no word of the pool's own: who hears that a server is drained asks for
+ * another one, and again. */
 WEIR_SUSPENDS static enum weir_err open_conn(const struct custom_transport *transport,
                                              const struct weir_transport_to *to, void **ret_conn)
 {
-    if (transport->bytes)
-        return transport->bytes->open(to, ret_conn);
-    return transport->sessions->open(to, ret_conn);
+    enum weir_err err = transport->bytes ? transport->bytes->open(to, ret_conn)
+                                         : transport->sessions->open(to, ret_conn);
+    return err == WEIR_E_PEER_DRAINED || (unsigned)err >= WEIR_E_COUNT ? WEIR_E_IO : err;
 }
 
 WEIR_SUSPENDS static enum weir_err open_in_time(struct weir_wire *self, const char *address,

@@ -396,6 +396,9 @@ STAGE_TEST(opening_fails_and_ends_in_time)
               custom_stream_open(&stage.streams.custom, &custom, "x", in_ms(5000), &stream));
     CHECK_ERR(WEIR_E_TIMEOUT,
               custom_stream_open(&stage.streams.custom, &waits, "x", in_ms(10), &stream));
+    toy.refusal = WEIR_E_PEER_DRAINED; /* the pool's word, and not a transport's */
+    CHECK_ERR(WEIR_E_IO,
+              custom_stream_open(&stage.streams.custom, &custom, "x", in_ms(5000), &stream));
     CHECK(!stream);
     CHECK_OK(co_sleep(weir_span_ms(1))); /* and is not canceled any more */
 }
