@@ -106,7 +106,10 @@ void weir_loop_free(struct weir_loop **loop)
     must(!co_self());
     while (weir_loop_is_busy(ending)) {
         scope_cancel(&ending->spawned);
-        weir_loop_run(ending);
+        loop_run_ready(&ending->loop);
+        scope_cancel(&ending->spawned); /* those too that were begun just now */
+        if (weir_loop_is_busy(ending))
+            loop_wait(&ending->loop, WEIR_NEVER);
     }
     client_loop_fini(ending);
     free(ending);

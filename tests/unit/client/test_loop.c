@@ -104,6 +104,25 @@ TEST(free_cancels_who_is_left)
     CHECK_ERR(WEIR_E_CANCELED, err);
 }
 
+static void begin_another(void *argument)
+{
+    CHECK_ERR(WEIR_E_CANCELED, weir_sleep(weir_span_s(1000000)));
+    CHECK_OK(weir_spawn(weir_loop_here(), sleep_for_ever, argument));
+}
+
+TEST(free_cancels_who_begins_meanwhile)
+{
+    struct weir_loop *loop = NULL;
+    enum weir_err err = WEIR_OK;
+    alarm(10); /* else it is waited for */
+    CHECK_OK(weir_loop_new(NULL, &loop));
+    CHECK_OK(weir_spawn(loop, begin_another, &err));
+    weir_loop_step(loop);
+    weir_loop_free(&loop);
+    CHECK_ERR(WEIR_E_CANCELED, err);
+    alarm(0);
+}
+
 static void *stop_from_a_thread(void *argument)
 {
     weir_loop_stop(argument);
