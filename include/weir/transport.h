@@ -72,7 +72,9 @@ struct weir_session_transport {
     WEIR_SUSPENDS enum weir_err (*send_body)(void *conn, struct weir_slice bytes, bool last,
                                              struct weir_time deadline);
     /*
-     * Fills the response; *ret_body_bytes: how long its body is, WEIR_BODY_NONE or _UNKNOWN.
+     * Fills the response; *ret_body_bytes: how long its body is, WEIR_BODY_NONE or _UNKNOWN. To
+     * HEAD, and of a 204 or 304, there is none to be received: a length is what it would be, and
+     * after _UNKNOWN the exchange is not whole.
      * WEIR_E_EOF or _RESET when the connection broke before any of it: a stale one.
      */
     WEIR_SUSPENDS enum weir_err (*recv_head)(void *conn, struct weir_response *response,

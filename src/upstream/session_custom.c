@@ -127,6 +127,7 @@ WEIR_SUSPENDS static enum weir_err custom_recv_head(struct session *session,
         return WEIR_E_RESPONSE_MALFORMED;
     bool may_have_body = !has_no_body(self, ret_response->status);
     self->body_received = !may_have_body || body_bytes == WEIR_BODY_NONE;
+    self->left_over = !may_have_body && body_bytes == WEIR_BODY_UNKNOWN; /* not even a length */
     if (may_have_body && body_bytes == WEIR_BODY_NONE)
         body_bytes = 0; /* an empty one, to who gets it */
     TRY(say_length(self, ret_response, body_bytes));
@@ -195,7 +196,7 @@ static enum keep give_back(struct session_custom *self, bool keep)
 {
     struct conn *conn = self->session.conn;
     bool request_whole = !self->head_sent || self->session.request_sent;
-    bool response_whole = !self->head_sent || self->body_received;
+    bool response_whole = !self->head_sent || (self->body_received && !self->left_over);
     bool is_good = true;
     if (self->head_sent)
         is_good = self->transport->done(self->conn, request_whole && response_whole);

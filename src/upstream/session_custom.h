@@ -16,6 +16,7 @@ struct session_custom {
     struct http_request *request; /* a copy, written down; NULL: not yet */
     uint64_t request_bytes;       /* as weir/message.h has them */
     bool head_sent, body_received;
+    bool left_over; /* a body follows that nobody receives */
     struct http_framing framing; /* of the response */
     uint64_t received_bytes;
 };

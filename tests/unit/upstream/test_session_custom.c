@@ -270,6 +270,21 @@ STAGE_TEST(lengths_are_what_the_transport_says)
     rig_close();
 }
 
+/* The next exchange would begin with it. */
+STAGE_TEST(a_body_that_nobody_receives_is_not_left_to_the_next)
+{
+    begin();
+    script.body_bytes = WEIR_BODY_UNKNOWN;
+    swap_request("HEAD");
+    if (!get(CONNECTOR_ANY))
+        return;
+    CHECK_OK(whole_exchange());
+    CHECK_EQ(BODY_NONE, swap.framing.body);
+    swap_release(true);
+    check_told("open there; HEAD / -1; head; done broken; close;");
+    rig_close();
+}
+
 STAGE_TEST(what_goes_wrong_is_told_as_over_http1)
 {
     static const struct {
