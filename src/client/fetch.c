@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "client/reply.h"
 #include "client/session.h"
+#include "co/scope.h"
 #include "upstream/retry.h"
+
+/* What goes into any socket at once; more is sent beside the receiving. */
+enum { SENT_FIRST_BYTES = 16 * 1024 };
 
 /* A whole exchange, tried until it has an answer or the ladder of upstream/retry.c says no. */
 struct fetching {
@@ -13,7 +17,9 @@ struct fetching {
     struct weir_time deadline;
     struct weir_session *session;
     struct weir_reply *reply;
-    unsigned unprocessed; /* tries of which a server said that */
+    unsigned unprocessed;  /* tries of which a server said that */
+    struct co *receiver;   /* who waits for the response while a child sends the body */
+    enum weir_err failure; /* what the child has canceled it for */
 };
 
 static bool is_too_large(const struct fetching *fetching)
@@ -22,12 +28,11 @@ static bool is_too_large(const struct fetching *fetching)
     return framing->body == BODY_LENGTH && framing->length > fetching->limit_bytes;
 }
 
-WEIR_SUSPENDS static enum weir_err send_all(struct fetching *fetching)
+static enum weir_err send_head(struct fetching *fetching)
 {
     bool has_body = fetching->body.at != NULL;
-    TRY(weir_session_send_head(fetching->session, fetching->request,
-                               has_body ? fetching->body.len : WEIR_BODY_NONE));
-    return has_body ? weir_session_send(fetching->session, fetching->body, true) : WEIR_OK;
+    return weir_session_send_head(fetching->session, fetching->request,
+                                  has_body ? fetching->body.len : WEIR_BODY_NONE);
 }
 
 WEIR_SUSPENDS static enum weir_err receive_body(struct fetching *fetching)
@@ -42,21 +47,61 @@ WEIR_SUSPENDS static enum weir_err receive_body(struct fetching *fetching)
     return WEIR_OK;
 }
 
-WEIR_SUSPENDS static enum weir_err attempt(struct fetching *fetching, enum weir_want want)
+WEIR_SUSPENDS static enum weir_err receive(struct fetching *fetching)
 {
     struct weir_response *response;
-    TRY(weir_connector_get(fetching->connector, fetching->peer, want, fetching->deadline,
-                           &fetching->session));
-    list_remove(&fetching->session->link); /* it is released here, and by nobody else */
-    fetching->session->inner->until = fetching->deadline;
-    enum weir_err err = send_all(fetching);
-    /* who stops reading may have answered before */
-    if (err && weir_err_retry(err) != WEIR_RETRY_IF_REUSED)
-        return err;
     TRY(weir_session_recv_head(fetching->session, &response));
     TRY(reply_set_response(fetching->reply, response->http));
     weir_session_connection(fetching->session, &fetching->reply->connection);
     return receive_body(fetching);
+}
+
+/* Who stops reading may have answered before: only other errors are the end. */
+static bool ends_it(enum weir_err err)
+{
+    return err && weir_err_retry(err) != WEIR_RETRY_IF_REUSED;
+}
+
+WEIR_SUSPENDS static void send_beside(void *argument)
+{
+    struct fetching *fetching = argument;
+    enum weir_err err = weir_session_send(fetching->session, fetching->body, true);
+    if (!ends_it(err) || err == WEIR_E_CANCELED)
+        return;
+    fetching->failure = err;
+    co_cancel(fetching->receiver);
+}
+
+/* A server may answer before it has read everything, and need not read on then. */
+WEIR_SUSPENDS static enum weir_err exchange_large(struct fetching *fetching)
+{
+    struct scope sending;
+    scope_init(&sending);
+    fetching->receiver = co_self();
+    fetching->failure = WEIR_OK;
+    TRY(scope_spawn(&sending, "fetch", send_beside, fetching));
+    enum weir_err err = receive(fetching);
+    scope_cancel(&sending);
+    enum weir_err joined = scope_join(&sending);
+    if (!fetching->failure)
+        return err ? err : joined;
+    co_uncancel();
+    return err == WEIR_E_CANCELED ? fetching->failure : err;
+}
+
+WEIR_SUSPENDS static enum weir_err attempt(struct fetching *fetching, enum weir_want want)
+{
+    TRY(weir_connector_get(fetching->connector, fetching->peer, want, fetching->deadline,
+                           &fetching->session));
+    list_remove(&fetching->session->link); /* it is released here, and by nobody else */
+    fetching->session->inner->until = fetching->deadline;
+    TRY(send_head(fetching));
+    if (fetching->body.len > SENT_FIRST_BYTES)
+        return exchange_large(fetching);
+    enum weir_err err = WEIR_OK;
+    if (fetching->body.at)
+        err = weir_session_send(fetching->session, fetching->body, true);
+    return ends_it(err) ? err : receive(fetching);
 }
 
 static struct retry_facts facts_of(const struct fetching *fetching, enum weir_err err)

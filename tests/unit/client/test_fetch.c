@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "tests/unit/client/play.h"
+#include "tests/unit/http/raw.h"
 
 PLAY(a_fetch_gives_the_whole_answer)
 {
@@ -46,6 +47,50 @@ PLAY(a_body_is_sent)
         CHECK_SLICE(weir_reply_body(reply), "some body");
     weir_reply_free(&reply);
     weir_request_free(&request);
+}
+
+/* Answers when it has seen the head, and reads nothing more of a body that no buffer holds. */
+static struct raw_listener hasty;
+static bool hasty_may_end;
+
+WEIR_SUSPENDS static void answer_early(void *argument)
+{
+    char head[512];
+    (void)argument;
+    CHECK_OK(weir_wait_fd(hasty.descriptor, WEIR_READABLE, PLAY_DEADLINE));
+    int sock = accept4(hasty.descriptor, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    CHECK_OK(weir_wait_fd(sock, WEIR_READABLE, PLAY_DEADLINE));
+    CHECK(recv(sock, head, sizeof head, 0) > 0);
+    static const char answer[] = "HTTP/1.1 413 Content Too Large\r\nContent-Length: 0\r\n\r\n";
+    CHECK(send(sock, answer, sizeof answer - 1, MSG_NOSIGNAL) > 0);
+    while (!hasty_may_end && !weir_sleep(weir_span_ms(1)))
+        ;
+    raw_close(sock);
+}
+
+PLAY(an_answer_before_the_end_of_the_body_is_taken)
+{
+    enum { BODY_BYTES = 64 << 20 };
+    char *body = calloc(1, BODY_BYTES), url[64];
+    struct weir_request *request = play_request("PUT", "/");
+    struct weir_reply *reply = NULL;
+    struct weir_pool_counts counts;
+    hasty_may_end = false;
+    raw_listen(&hasty);
+    snprintf(url, sizeof url, "http://127.0.0.1:%u", addr_port(&hasty.addr));
+    struct weir_peer *server = play_peer(url);
+    CHECK_OK(weir_spawn(weir_loop_here(), answer_early, NULL));
+    if (CHECK_OK(weir_fetch(connector, server, request, slice_of(body, BODY_BYTES), 100,
+                            PLAY_DEADLINE, &reply)))
+        CHECK_EQ(413, weir_response_status(weir_reply_response(reply)));
+    hasty_may_end = true;
+    weir_connector_counts(connector, &counts);
+    CHECK_EQ(0, counts.idle + counts.in_use);
+    weir_reply_free(&reply);
+    weir_request_free(&request);
+    weir_peer_free(&server);
+    raw_close(hasty.descriptor);
+    free(body);
 }
 
 PLAY(a_stale_connection_costs_nobody_anything)
