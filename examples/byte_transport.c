@@ -64,7 +64,7 @@ static enum weir_err link_open(const struct weir_transport_to *to, void **ret_co
     struct link *link = malloc(sizeof *link);
     if (link == NULL)
         return WEIR_E_NO_MEMORY;
-    link->sock = socket(AF_INET, SOCK_STREAM, 0);
+    link->sock = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (link->sock < 0) {
         free(link);
         return WEIR_E_NO_DESCRIPTORS;
@@ -238,7 +238,7 @@ static bool far_end_open(struct far_end *far_end, char *ret_url, size_t size)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t length = sizeof at;
-    far_end->listener = socket(AF_INET, SOCK_STREAM, 0);
+    far_end->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (far_end->listener < 0 || bind(far_end->listener, (struct sockaddr *)&at, length) != 0 ||
         listen(far_end->listener, 64) != 0 ||
         getsockname(far_end->listener, (struct sockaddr *)&at, &length) != 0)

@@ -159,7 +159,7 @@ static enum weir_err framed_open(const struct weir_transport_to *to, void **ret_
     if (strlen(to->address) >= sizeof at.sun_path)
         return WEIR_E_ADDRESS;
     memcpy(at.sun_path, to->address, strlen(to->address));
-    int sock = socket(AF_UNIX, SOCK_STREAM, 0);
+    int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (sock < 0)
         return WEIR_E_NO_DESCRIPTORS;
     /* A Unix socket connects at once, or its listener's queue is full and it would block. */
@@ -379,7 +379,7 @@ static bool far_end_open(struct far_end *far_end)
     far_end->at.sun_family = AF_UNIX;
     snprintf(far_end->at.sun_path, sizeof far_end->at.sun_path, "/tmp/weir-framed-%ld",
              (long)getpid());
-    far_end->listener = socket(AF_UNIX, SOCK_STREAM, 0);
+    far_end->listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (far_end->listener < 0 ||
         bind(far_end->listener, (struct sockaddr *)&far_end->at, sizeof far_end->at) != 0 ||
         listen(far_end->listener, 64) != 0)

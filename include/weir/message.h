@@ -4,8 +4,8 @@
 
 /*
  * Heads of requests and responses, and pieces of bodies, whatever version of HTTP they travel in
- * (RFC 9110). What is set is copied; what is read is a view that lasts as long as its message, and
- * until it is changed.
+ * (RFC 9110). What is set is copied, into memory that lasts as long as the message; what is read is
+ * a view that lasts as long as its message, and until it is changed.
  *
  * How long a body is and whether a connection stays are weir's to say: Content-Length,
  * Transfer-Encoding, Connection, Keep-Alive, Upgrade, TE and Host cannot be set as fields.

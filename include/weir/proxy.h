@@ -21,7 +21,8 @@
  *
  * A phase that returns an error ends the exchange with it, as if it had come from the network: the
  * client gets the error's status if no head was sent yet, else the response is cut. WEIR_E_FILTER
- * is for an error of one's own (500).
+ * is for an error of one's own (500). When the client goes away, or the grace period is over, the
+ * request's coroutine is canceled: what the last phases call that suspends then returns at once.
  */
 
 #include <weir/server.h>
@@ -74,8 +75,9 @@ WEIR_API enum weir_err weir_exchange_use_upstream(struct weir_exchange *exchange
 /* In response_filter or upstream_request_filter: the body filter does not change the length. */
 WEIR_API void weir_exchange_keep_length(struct weir_exchange *exchange);
 /*
- * In response_filter: receives the response's body into memory now, up to `limit_bytes`, so that
- * its connection is free; what is passed on to the client afterwards is this. Valid as long as the
+ * In response_filter: receives the response's body into memory now, up to `limit_bytes`; what is
+ * passed on to the client afterwards is this, without trailers. Its connection is free then: for a
+ * subrequest that wants this very one, else when response_filter returns. Valid as long as the
  * exchange. What was read of the response's head before has to be read again. WEIR_E_TOO_LARGE:
  * what was received goes on to the client all the same. WEIR_E_FILTER: there is none to be taken.
  */

@@ -144,7 +144,7 @@ WEIR_API struct weir_connector *weir_exchange_connector(struct weir_exchange *ex
 /* As the client has sent it; a proxy's filters may change it. */
 WEIR_API struct weir_request *weir_exchange_request(struct weir_exchange *exchange);
 /* The client's address without port, or "unix". */
-WEIR_API struct weir_slice weir_exchange_client(const struct weir_exchange *exchange);
+WEIR_API struct weir_slice weir_exchange_client(struct weir_exchange *exchange);
 WEIR_API bool weir_exchange_is_tls(const struct weir_exchange *exchange);
 /* The status that the client gets or has got; 0: none yet. */
 WEIR_API unsigned weir_exchange_status(const struct weir_exchange *exchange);

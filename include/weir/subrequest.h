@@ -27,8 +27,8 @@ struct weir_kept {
 /* What a subrequest sends as its body. */
 enum weir_subrequest_body {
     WEIR_SEND_NOTHING,
-    WEIR_SEND_BYTES,  /* `bytes` */
-    WEIR_SEND_KEPT,   /* `kept`, which must be whole: else WEIR_E_TRUNCATED, and nothing is sent */
+    WEIR_SEND_BYTES, /* `bytes` */
+    WEIR_SEND_KEPT,  /* `kept`, which must be whole: else WEIR_E_TRUNCATED, and nothing is sent */
     /* The parent's request body as it comes, kept on the way up to `keep_bytes`. WEIR_E_TRUNCATED
      * when some of it was read already. */
     WEIR_SEND_PARENT,
@@ -68,8 +68,8 @@ typedef WEIR_SUSPENDS enum weir_err weir_pipe_fn(void *owner, struct weir_respon
 WEIR_API void weir_subrequest_options_init(struct weir_subrequest_options *options);
 
 /*
- * A copy of the parent's request as it is now, to be changed and sent: without what speaks of a
- * body. The caller's until weir_request_free().
+ * A copy of the parent's request as request_filter has left it (without what a proxy puts in), to
+ * be changed and sent: without what speaks of a body. The caller's until weir_request_free().
  */
 WEIR_API enum weir_err weir_exchange_copy_request(struct weir_exchange *parent,
                                                   struct weir_request **ret_request);

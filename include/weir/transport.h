@@ -37,7 +37,8 @@ struct weir_transport_to {
 /*
  * Every function but `open` gets what `open` has returned. `read` and `write` do what can be done
  * at once: WEIR_OK with a count of 0 means that nothing can be done now, and they are called again
- * when the descriptor is ready, or after weir_wire_ready().
+ * when the descriptor is ready, or after weir_wire_ready(). A count never exceeds what was given or
+ * asked for (checked). The descriptor is the same until `close`.
  */
 struct weir_byte_transport {
     const char *name; /* of a URL: lower-case letters and digits, at least two */

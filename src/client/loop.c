@@ -127,6 +127,8 @@ void weir_loop_run(struct weir_loop *loop)
         loop_wait(&loop->loop, WEIR_NEVER);
     }
     atomic_store(&loop->loop.stopping, false);
+    if (loop->fd.descriptor >= 0) /* timers may have come and gone */
+        loop_fd_arm(&loop->fd, &loop->loop, !sched_is_idle(&loop->loop.sched));
 }
 
 void weir_loop_stop(struct weir_loop *loop)

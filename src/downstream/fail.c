@@ -2,15 +2,11 @@
 #include "downstream/fail.h"
 
 #include "base/check.h"
+#include "http/message.h"
 
 #include <stdio.h>
 
-enum { NUMBER_SIZE = 24, PROXY_STATUS_SIZE = 160, TEXT_SIZE = 200 };
-
-static struct weir_slice number_text(uint64_t number, char text[static NUMBER_SIZE])
-{
-    return slice_of(text, (size_t)snprintf(text, NUMBER_SIZE, "%llu", (unsigned long long)number));
-}
+enum { PROXY_STATUS_SIZE = 160, TEXT_SIZE = 200 };
 
 static struct http_response *new_response(struct exchange *exchange, uint16_t status)
 {
@@ -25,12 +21,11 @@ static struct http_response *new_response(struct exchange *exchange, uint16_t st
     return response;
 }
 
-WEIR_SUSPENDS static enum weir_err
-send_whole(struct exchange *exchange, struct http_response *response, struct weir_slice body)
+enum weir_err exchange_send_whole(struct exchange *exchange, struct http_response *response,
+                                  struct weir_slice body)
 {
-    char length[NUMBER_SIZE];
     struct http_framing framing = {.body = BODY_LENGTH, .length = body.len};
-    fields_add_known(&response->fields, FIELD_CONTENT_LENGTH, number_text(body.len, length));
+    TRY(message_set_length(&response->fields, body.len, &exchange->arena));
     TRY(exchange_send_head(exchange, response, &framing));
     if (exchange->wants_head || body.len == 0)
         return exchange_flush(exchange);
@@ -46,7 +41,7 @@ enum weir_err exchange_answer(struct exchange *exchange, uint16_t status,
         return WEIR_E_NO_MEMORY;
     fields_add_known(&response->fields, FIELD_CONTENT_TYPE, content_type);
     fields_add(&response->fields, SLICE("Cache-Control"), SLICE("no-store"));
-    return send_whole(exchange, response, body);
+    return exchange_send_whole(exchange, response, body);
 }
 
 WEIR_SUSPENDS static void answer_error(struct exchange *exchange, enum weir_err err)
@@ -67,7 +62,7 @@ WEIR_SUSPENDS static void answer_error(struct exchange *exchange, enum weir_err 
     len = snprintf(text, sizeof text, "%u %.*s: %s\n", status, SLICE_ARGS(response->reason),
                    weir_err_text(err));
     /* That this cannot be sent either changes nothing: the client is gone. */
-    enum weir_err ignored = send_whole(exchange, response, slice_of(text, (size_t)len));
+    enum weir_err ignored = exchange_send_whole(exchange, response, slice_of(text, (size_t)len));
     (void)ignored;
 }
 

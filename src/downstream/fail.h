@@ -17,4 +17,9 @@ WEIR_SUSPENDS void exchange_fail(struct exchange *exchange, enum weir_err err);
 WEIR_SUSPENDS enum weir_err exchange_answer(struct exchange *exchange, uint16_t status,
                                             struct weir_slice content_type, struct weir_slice body);
 
+/* Sends a response that has no framing yet with a whole body. */
+WEIR_SUSPENDS enum weir_err exchange_send_whole(struct exchange *exchange,
+                                                struct http_response *response,
+                                                struct weir_slice body);
+
 #endif

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/check.h"
 #include "http/hop.h"
 
-enum { NUMBER_TEXT_MAX = 20 };
-
+#include "base/check.h"
+#include "http/message.h"
 #define BIT(NAME) (UINT64_C(1) << FIELD_##NAME)
 
 /* What Connection cannot take out by naming it. TE and Upgrade have rules of their own. */
@@ -56,28 +55,16 @@ static struct field *find_to_edit(struct fields *fields, enum field_id id)
     return field ? &fields->at[field - fields->at] : NULL;
 }
 
-static enum weir_err add_content_length(struct fields *fields, uint64_t length, struct arena *arena)
-{
-    char *text = arena_alloc(arena, NUMBER_TEXT_MAX);
-    size_t at = NUMBER_TEXT_MAX;
-    if (!text)
-        return WEIR_E_NO_MEMORY;
-    do {
-        text[--at] = (char)('0' + length % 10);
-        length /= 10;
-    } while (length > 0);
-    struct weir_slice number = slice_of(text + at, NUMBER_TEXT_MAX - at);
-    return put_in(fields_add_known(fields, FIELD_CONTENT_LENGTH, number));
-}
-
 /* Said anew, so that the server reads the very framing that weir read. */
 static enum weir_err set_framing(struct fields *fields, const struct http_framing *framing,
                                  struct arena *arena)
 {
     fields_remove(fields, FIELD_CONTENT_LENGTH);
     fields_remove(fields, FIELD_TRANSFER_ENCODING);
-    if (framing->body == BODY_LENGTH)
-        return add_content_length(fields, framing->length, arena);
+    if (framing->body == BODY_LENGTH) {
+        enum weir_err err = message_set_length(fields, framing->length, arena);
+        return err == WEIR_E_LIMIT ? WEIR_E_REQUEST_HEAD_LENGTH : err;
+    }
     if (framing->body == BODY_CHUNKED)
         return put_in(fields_add_known(fields, FIELD_TRANSFER_ENCODING, SLICE("chunked")));
     return WEIR_OK;

@@ -6,7 +6,7 @@
 #include "io/loop.h"
 
 /* Of a request of one's own: its fields, with all that are set one after the other. */
-enum { REQUEST_BYTES = 256 * 1024 };
+enum { REQUEST_BYTES = 256 * 1024, LENGTH_DIGITS = 20 };
 
 #define BIT(NAME) (UINT64_C(1) << FIELD_##NAME)
 
@@ -371,6 +371,21 @@ struct http_response *message_copy_response(const struct http_response *response
 }
 
 /* Lengths. */
+
+enum weir_err message_set_length(struct fields *fields, uint64_t bytes, struct arena *arena)
+{
+    char *text = arena_alloc(arena, LENGTH_DIGITS);
+    size_t at = LENGTH_DIGITS;
+    if (!text)
+        return WEIR_E_NO_MEMORY;
+    do {
+        text[--at] = (char)('0' + bytes % 10);
+        bytes /= 10;
+    } while (bytes > 0);
+    fields_remove(fields, FIELD_CONTENT_LENGTH);
+    struct weir_slice digits = slice_of(text + at, LENGTH_DIGITS - at);
+    return fields_add_known(fields, FIELD_CONTENT_LENGTH, digits) ? WEIR_OK : WEIR_E_LIMIT;
+}
 
 uint64_t message_body_bytes(const struct http_framing *framing)
 {

@@ -49,6 +49,9 @@ struct http_request *message_copy_request(const struct http_request *request, st
 struct http_response *message_copy_response(const struct http_response *response,
                                             struct arena *arena);
 
+/* Content-Length, in place of what is there of it. WEIR_E_LIMIT, _NO_MEMORY. */
+enum weir_err message_set_length(struct fields *fields, uint64_t bytes, struct arena *arena);
+
 /* What weir/message.h calls the length of a body, and the framing that stands for it. */
 uint64_t message_body_bytes(const struct http_framing *framing);
 struct http_framing message_framing(uint64_t body_bytes);

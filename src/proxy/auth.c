@@ -3,11 +3,12 @@
 
 #include "base/check.h"
 #include "base/log.h"
+#include "downstream/fail.h"
 #include "proxy/subrequest.h"
 
 #include <stdio.h>
 
-enum { ANSWER_BYTES_MAX = 64 * 1024, LENGTH_SIZE = 24 };
+enum { ANSWER_BYTES_MAX = 64 * 1024 };
 
 static void remove_named(struct fields *fields, struct weir_slice name)
 {
@@ -93,20 +94,9 @@ static enum weir_err take_fields(struct exchange *exchange, const struct auth_op
 /* The answer is the client's. */
 WEIR_SUSPENDS static enum weir_err deny(struct exchange *exchange, struct weir_reply *reply)
 {
-    struct weir_slice body = weir_reply_body(reply);
-    struct http_framing framing = {.body = BODY_LENGTH, .length = body.len};
-    struct http_piece piece = {.slices = {body}, .count = 1, .bytes = body.len, .last = true};
     struct http_response *response = message_copy_response(reply->response.http, &exchange->arena);
-    char *length = arena_alloc(&exchange->arena, LENGTH_SIZE);
-    if (!response || !length)
-        return WEIR_E_NO_MEMORY;
-    int digits = snprintf(length, LENGTH_SIZE, "%zu", body.len);
-    fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
-    if (!fields_add_known(&response->fields, FIELD_CONTENT_LENGTH,
-                          slice_of(length, (size_t)digits)))
-        return WEIR_E_LIMIT;
-    TRY(exchange_send_head(exchange, response, &framing));
-    return body.len > 0 ? exchange_send_piece(exchange, &piece) : exchange_flush(exchange);
+    return response ? exchange_send_whole(exchange, response, weir_reply_body(reply))
+                    : WEIR_E_NO_MEMORY;
 }
 
 static enum auth_verdict verdict_of(const struct weir_subrequest *what)

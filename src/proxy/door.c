@@ -10,8 +10,6 @@
 
 #include <stdio.h>
 
-enum { LENGTH_SIZE = 24 };
-
 void door_init(struct weir_exchange *door, struct service *service, struct exchange *exchange,
                struct serving *serving, const struct subrequest_way *way)
 {
@@ -170,10 +168,14 @@ struct weir_request *weir_exchange_request(struct weir_exchange *exchange)
     return &exchange->request;
 }
 
-struct weir_slice weir_exchange_client(const struct weir_exchange *exchange)
+struct weir_slice weir_exchange_client(struct weir_exchange *exchange)
 {
-    char *text = arena_alloc(&exchange->exchange->arena, ADDR_TEXT_SIZE);
-    return text ? slice_str(addr_print_ip(&exchange->exchange->client, text)) : SLICE("");
+    if (!exchange->client.at) {
+        char *text = arena_alloc(&exchange->exchange->arena, ADDR_TEXT_SIZE);
+        exchange->client =
+            text ? slice_str(addr_print_ip(&exchange->exchange->client, text)) : SLICE("");
+    }
+    return exchange->client;
 }
 
 bool weir_exchange_is_tls(const struct weir_exchange *exchange)
@@ -290,15 +292,8 @@ static enum weir_err put_length(struct http_response *response, const struct htt
                                 struct arena *arena)
 {
     fields_remove(&response->fields, FIELD_CONTENT_LENGTH);
-    if (framing->body != BODY_LENGTH)
-        return WEIR_OK;
-    char *text = arena_alloc(arena, LENGTH_SIZE);
-    if (!text)
-        return WEIR_E_NO_MEMORY;
-    int len = snprintf(text, LENGTH_SIZE, "%llu", (unsigned long long)framing->length);
-    return fields_add_known(&response->fields, FIELD_CONTENT_LENGTH, slice_of(text, (size_t)len))
-               ? WEIR_OK
-               : WEIR_E_LIMIT;
+    bool has_length = framing->body == BODY_LENGTH && response->status != 304;
+    return has_length ? message_set_length(&response->fields, framing->length, arena) : WEIR_OK;
 }
 
 enum weir_err weir_exchange_send_head(struct weir_exchange *exchange,

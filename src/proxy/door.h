@@ -23,6 +23,7 @@ struct weir_exchange {
     struct serving *serving;     /* NULL: a handler's, without an upstream of its own */
     struct weir_request request; /* a view */
     struct weir_connector connector;
+    struct weir_slice client; /* weir_exchange_client(); .at NULL: nobody asked */
     void *state;
     const char *phase;            /* what of the program runs, or ran last; a literal */
     bool may_answer;              /* what runs is a handler, or a phase that may */

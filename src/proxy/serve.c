@@ -178,10 +178,10 @@ WEIR_SUSPENDS static void serve_whole(struct service *service, struct exchange *
     serving_set_peer(&serving, NULL);
 }
 
-/* A handler answers all but what its own subrequests send to a peer of their choice. */
+/* A handler answers all but what its own subrequests send to a server of their choice. */
 static bool is_handlers(const struct service *service, const struct subrequest_way *way)
 {
-    return service->options->handler && !(way && way->peer);
+    return service->options->handler && !(way && (way->peer || way->upstream >= 0));
 }
 
 void serve(void *owner, struct exchange *exchange)
