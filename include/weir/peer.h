@@ -45,11 +45,11 @@ struct weir_peer_options {
     struct weir_span total_connection_timeout; /* all that comes before the first request */
     struct weir_span read_timeout;             /* from one receive to the next */
     struct weir_span write_timeout;            /* from one send to the next */
-    struct weir_span idle_timeout;             /* how long a connection may rest; 0: it is not kept */
-    struct weir_span max_connection_age;       /* WEIR_FOREVER: none */
-    uint64_t max_requests_per_connection;      /* 0: none */
-    unsigned max_connections;                  /* to its address, over all threads; 0: none */
-    unsigned queue_size;                       /* who may wait when those are reached */
+    struct weir_span idle_timeout;        /* how long a connection may rest; 0: it is not kept */
+    struct weir_span max_connection_age;  /* WEIR_FOREVER: none */
+    uint64_t max_requests_per_connection; /* 0: none */
+    unsigned max_connections;             /* to its address, over all threads; 0: none */
+    unsigned queue_size;                  /* who may wait when those are reached */
     struct weir_span queue_timeout;
     unsigned max_dials;   /* at once; 0: none */
     unsigned max_streams; /* of HTTP/2, on one connection */
