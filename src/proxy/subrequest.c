@@ -10,9 +10,11 @@
 
 enum { ARENA_BYTES = 256 * 1024 };
 
-static void count(struct service *service, enum subrequest_kind kind, bool answered)
+/* An answer of weir's own, because no server gave one, is none. */
+static void count(const struct subrequest *self, enum subrequest_kind kind)
 {
-    stat_add(&service->stats.subrequests[kind][answered], 1);
+    bool answered = self->exchange.done && !self->exchange.error && !self->timed_out;
+    stat_add(&self->service->stats.subrequests[kind][answered], 1);
 }
 
 /* --- Making one --------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ enum weir_err subrequest_run(struct weir_exchange *parent, const struct http_req
     self->reply_bytes_max = options->response_bytes;
     enum weir_err err = run_and_wait(self, options->deadline);
     tell(self, ret_what);
-    count(parent->service, SUBREQUEST_WAITED_FOR, !err);
+    count(self, SUBREQUEST_WAITED_FOR);
     free_one(self);
     return err;
 }
@@ -227,7 +229,7 @@ WEIR_SUSPENDS static void run_alone(void *argument)
     timer_disarm(&self->exchange.loop->sched.timers, &self->deadline);
     weir_peer_free(&self->way.peer);
     self->service->background_count--;
-    count(self->service, SUBREQUEST_BACKGROUND, self->exchange.done);
+    count(self, SUBREQUEST_BACKGROUND);
     free_one(self);
 }
 
@@ -406,7 +408,7 @@ enum weir_err weir_subrequest_pipe(struct weir_exchange *parent, struct weir_req
     /* What broke under it is not its parent's mistake. */
     if (err && parent->exchange->head_sent && !parent->failed)
         parent->failed = err;
-    count(parent->service, SUBREQUEST_PIPED, !err);
+    count(self, SUBREQUEST_PIPED);
     free_one(self);
     return err;
 }
