@@ -22,6 +22,8 @@ enum weir_err signals_open(struct signals *signals, const int *numbers)
 
 void signals_close(struct signals *signals)
 {
+    while (signals_next(signals))
+        ; /* else they would end the program as soon as nothing blocks them any more */
     must(pthread_sigmask(SIG_SETMASK, &signals->before, NULL) == 0);
     close(signals->descriptor);
     signals->descriptor = -1;

@@ -18,7 +18,7 @@ struct signals {
  * started: the calling thread blocks them, and those that it starts. WEIR_E_NO_DESCRIPTORS.
  */
 enum weir_err signals_open(struct signals *signals, const int *numbers);
-/* Gives them back to whoever had them. */
+/* Gives them back to whoever had them; those that have come meanwhile are dropped. */
 void signals_close(struct signals *signals);
 
 /* One that has come; 0: none has. */

@@ -43,6 +43,17 @@ TEST(what_was_blocked_before_is_so_afterwards)
     CHECK(!is_blocked(SIGUSR1));
 }
 
+/* Who asks twice for an end gets it once. */
+TEST(what_nobody_took_does_not_come_afterwards)
+{
+    struct signals signals;
+    CHECK_OK(signals_open(&signals, numbers));
+    CHECK_EQ(0, raise(SIGUSR1));
+    CHECK_EQ(0, kill(getpid(), SIGUSR2));
+    signals_close(&signals);
+    CHECK(!is_blocked(SIGUSR1) && !is_blocked(SIGUSR2));
+}
+
 static void mind(int number)
 {
     (void)number;
