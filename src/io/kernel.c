@@ -70,6 +70,13 @@ static void remove_stale_path(const struct addr *addr)
         close(probe);
 }
 
+/* To who connects these say other things: no free port, nobody listens there. */
+static enum weir_err listen_err(int number)
+{
+    bool missing = number == EADDRNOTAVAIL || number == ENOENT || number == ENOTDIR;
+    return missing ? WEIR_E_ADDRESS : kernel_err(number);
+}
+
 static enum weir_err listen_on(const struct addr *addr, const struct listen_options *options,
                                int *ret_descriptor)
 {
@@ -86,7 +93,7 @@ static enum weir_err listen_on(const struct addr *addr, const struct listen_opti
     if (addr->any.sa_family == AF_INET6)
         set_option(descriptor, IPPROTO_IPV6, IPV6_V6ONLY, options->ipv6_only);
     if (bind(descriptor, &addr->any, addr->len) != 0 || listen(descriptor, options->backlog) != 0) {
-        enum weir_err err = errno == EADDRNOTAVAIL ? WEIR_E_ADDRESS : kernel_err(errno);
+        enum weir_err err = listen_err(errno);
         close(descriptor);
         return err;
     }

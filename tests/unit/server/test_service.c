@@ -139,6 +139,18 @@ TEST(a_port_that_is_taken_is_told)
     weir_server_free(&running.server);
 }
 
+TEST(an_address_that_this_machine_has_not_is_told)
+{
+    static const char *const texts[] = {"192.0.2.1:80", "unix:/no/such/directory.sock"};
+    running_new(1);
+    struct weir_service *service = running_add(NULL, NULL);
+    for (unsigned i = 0; i < COUNT_OF(texts); i++) {
+        CHECK_ERR(WEIR_E_ADDRESS, listen_at(service, texts[i]));
+        CHECK(tells(texts[i]) && tells("no such address"));
+    }
+    weir_server_free(&running.server);
+}
+
 TEST(a_listener_speaks_something)
 {
     struct weir_listen_options options;
