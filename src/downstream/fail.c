@@ -39,7 +39,8 @@ enum weir_err exchange_answer(struct exchange *exchange, uint16_t status,
     struct http_response *response = new_response(exchange, status);
     if (!response)
         return WEIR_E_NO_MEMORY;
-    fields_add_known(&response->fields, FIELD_CONTENT_TYPE, content_type);
+    if (content_type.len > 0)
+        fields_add_known(&response->fields, FIELD_CONTENT_TYPE, content_type);
     fields_add(&response->fields, SLICE("Cache-Control"), SLICE("no-store"));
     return exchange_send_whole(exchange, response, body);
 }

@@ -339,10 +339,10 @@ enum weir_err weir_exchange_answer(struct weir_exchange *exchange, unsigned stat
                                    const char *content_type, struct weir_slice body)
 {
     TRY(door_check_answer(exchange));
-    if (status < 200 || status > 599 || !field_is_value(slice_str(content_type)))
+    if (status < 200 || status > 599 || !field_is_value(weir_str(content_type)))
         return WEIR_E_FIELD;
     return note(exchange, exchange_answer(exchange->exchange, (uint16_t)status,
-                                          slice_str(content_type), body));
+                                          weir_str(content_type), body));
 }
 
 struct weir_exchange *weir_exchange_parent(const struct weir_exchange *exchange)

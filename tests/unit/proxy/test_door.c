@@ -288,6 +288,23 @@ STAGE_TEST(a_body_that_is_not_as_long_as_its_head_said)
     }
 }
 
+WEIR_SUSPENDS static void answers_untyped(struct weir_exchange *exchange)
+{
+    first = weir_exchange_answer(exchange, 200, NULL, weir_str("bytes"));
+}
+
+STAGE_TEST(an_answer_need_not_have_a_type)
+{
+    start(answers_untyped);
+    int client = front_client();
+    raw_send(client, FRONT_GET);
+    CHECK(raw_read(client, "bytes") > 0);
+    CHECK(raw_starts("HTTP/1.1 200 ") && !strstr(raw_text, "Content-Type"));
+    CHECK_OK(first);
+    STAGE_UNTIL(front.logged == 1);
+    end(client, WEIR_OK, 0);
+}
+
 WEIR_SUSPENDS static void answers_oddly(struct weir_exchange *exchange)
 {
     first = weir_exchange_answer(exchange, 103, "text/plain", weir_str(""));
