@@ -31,7 +31,10 @@ struct weir_server_options {
 };
 
 typedef WEIR_SUSPENDS void weir_handler_fn(struct weir_exchange *exchange);
-/* Runs in a coroutine on each thread when the server starts; `thread` counts from 0. */
+/*
+ * Runs in a coroutine on each thread when the server starts; `thread` counts from 0. A stop cancels
+ * it at once, a graceful one too. What it spawns lasts until the server ends, and is canceled then.
+ */
 typedef WEIR_SUSPENDS void weir_started_fn(struct weir_service *service, unsigned thread);
 
 struct weir_service_options {
@@ -171,7 +174,10 @@ WEIR_API enum weir_err weir_exchange_send_head(struct weir_exchange *exchange,
 /* WEIR_E_BODY_LENGTH, _CLIENT_GONE, _CLIENT_WRITE_TIMEOUT, _CANCELED. */
 WEIR_SUSPENDS WEIR_API enum weir_err weir_exchange_send(struct weir_exchange *exchange,
                                                         struct weir_slice bytes, bool last);
-/* A whole small answer. WEIR_E_FIELD for a status or a type that is none. */
+/*
+ * A whole small answer, which nobody is to store (Cache-Control). `content_type` may be NULL: it is
+ * not said. WEIR_E_FIELD for a status or a type that is none.
+ */
 WEIR_SUSPENDS WEIR_API enum weir_err weir_exchange_answer(struct weir_exchange *exchange,
                                                           unsigned status, const char *content_type,
                                                           struct weir_slice body);
