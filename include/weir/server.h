@@ -24,7 +24,7 @@ struct weir_server;
 struct weir_service;
 
 struct weir_server_options {
-    unsigned threads; /* 0: one for each CPU that this process may use */
+    unsigned threads; /* 0: one for each CPU that this process may use; 256 at most */
     enum weir_io io;
     bool handles_signals;          /* SIGINT and SIGTERM stop it; SIGPIPE is ignored in any case */
     struct weir_span grace_period; /* for what runs when it is stopped gracefully */
