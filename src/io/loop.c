@@ -19,7 +19,11 @@ enum weir_err loop_init(struct loop *loop, const struct loop_options *options)
     spares_init(&loop->spares);
     mailbox_init(&loop->mailbox);
     atomic_init(&loop->stopping, false);
-    TRY(loop->ops->open(loop, &options->sizes, &loop->backend));
+    enum weir_err err = loop->ops->open(loop, &options->sizes, &loop->backend);
+    if (err) {
+        iobufs_fini(&loop->bufs); /* which io_uring had filled before it failed */
+        return err;
+    }
     sched_init(&loop->sched, loop->ops->now(loop->backend),
                options->co_limit ? options->co_limit : CO_LIMIT_DEFAULT);
     return WEIR_OK;

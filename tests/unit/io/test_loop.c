@@ -8,6 +8,8 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 static void read_the_time(const struct backend_ops *ops)
 {
@@ -295,5 +297,25 @@ static void stop_often(const struct backend_ops *ops)
 }
 
 TEST_EACH_KERNEL(a_stop_is_never_missed, stop_often)
+
+/* What it needs are two descriptors at least, and there is one. */
+static void find_no_room(const struct backend_ops *ops)
+{
+    struct loop loop;
+    struct rlimit before, now;
+    int next = dup(STDERR_FILENO);
+    CHECK(next >= 0);
+    close(next);
+    CHECK_EQ(0, getrlimit(RLIMIT_NOFILE, &before));
+    now = (struct rlimit){(rlim_t)next + 1, before.rlim_max};
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &now));
+    CHECK_ERR(WEIR_E_NO_DESCRIPTORS, loop_init(&loop, &(struct loop_options){.ops = ops}));
+    CHECK_EQ(0, setrlimit(RLIMIT_NOFILE, &before));
+    CHECK(!loop.bufs.free);
+    CHECK_OK(loop_init(&loop, &(struct loop_options){.ops = ops}));
+    loop_fini(&loop);
+}
+
+TEST_EACH_KERNEL(a_loop_that_cannot_be_had_leaves_nothing, find_no_room)
 
 CHECK_MAIN
