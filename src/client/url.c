@@ -160,12 +160,14 @@ static const struct scheme {
     {SLICE("h2c://"), SCHEME_H2C, HTTP_PORT},
 };
 
-/* NULL: it is none of them. */
+/* NULL: it is none of them. Their case does not matter (RFC 3986 section 3.1). */
 static const struct scheme *scheme_of(struct weir_slice text)
 {
-    for (size_t i = 0; i < COUNT_OF(schemes); i++)
-        if (slice_starts(text, schemes[i].prefix))
+    for (size_t i = 0; i < COUNT_OF(schemes); i++) {
+        struct weir_slice prefix = schemes[i].prefix;
+        if (text.len >= prefix.len && slice_equal_nocase(slice_of(text.at, prefix.len), prefix))
             return &schemes[i];
+    }
     return NULL;
 }
 

@@ -34,6 +34,7 @@ TEST(urls)
     check_url("http://127.0.0.1:81/", "http 127.0.0.1:81 of 127.0.0.1:81");
     check_url("https://[::1]", "https [::1]:443 of [::1]");
     check_url("https://Example.com", "https name example.com 443 of Example.com");
+    check_url("HTTPS://a", "https name a 443 of a");
     check_url("h2c://a.b:8080", "h2c name a.b 8080 of a.b:8080");
     check_url("unix:/run/app.sock", "http unix:/run/app.sock of ");
     check_url("exec:/bin/cat -u", "exec:/bin/cat -u of transport at /bin/cat -u");
