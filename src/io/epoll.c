@@ -317,12 +317,14 @@ static void epoll_close_sock(struct sock *sock, bool reset)
 {
     struct backend *backend = sock->loop->backend;
     forget_events(backend, sock);
+    /* Closing would do, were ours the last one: a child that is just being made has one too, and
+     * until it runs its program, epoll would tell of a sock that is gone. */
+    epoll_ctl(backend->epoll, EPOLL_CTL_DEL, sock->descriptor, NULL);
     if (sock->accepted) {
         /* The descriptor stays: other workers listen on it too. */
         struct listener_part *part = sock->backend_part;
         loop_timer_disarm(sock->loop, &part->rest);
         free(part);
-        epoll_ctl(backend->epoll, EPOLL_CTL_DEL, sock->descriptor, NULL);
     } else {
         kernel_close(sock->descriptor, reset);
     }

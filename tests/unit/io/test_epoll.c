@@ -42,6 +42,25 @@ TEST(a_receive_follows_the_announcements)
     drive(follow_the_flags);
 }
 
+/* A child has copies of all descriptors until it runs its program. */
+static void close_what_a_child_has_too(struct drive *drive)
+{
+    struct sock sock;
+    int other = attach_one_end(drive, &sock);
+    int childs = dup(sock.descriptor);
+    sock_close(&sock, false);
+    write_text(other, "nobody gets it");
+    let_turn(drive, 2);
+    CHECK(!sock.readable);
+    close(childs);
+    close(other);
+}
+
+TEST(nothing_is_told_to_a_sock_that_is_closed)
+{
+    drive(close_what_a_child_has_too);
+}
+
 static void attach_nonsense(struct drive *drive)
 {
     struct sock sock;
