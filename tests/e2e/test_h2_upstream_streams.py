@@ -258,7 +258,7 @@ def test_one_upstream_connection_serves_all_workers(weir, h2_origin):
         client.close()
     assert len(h2_origin.connections) == 1
     counted = proxy.metrics().by("weir_upstream_requests_total", "connection")
-    assert counted["new"] == 1 and counted["reused"] + counted["taken_over"] == 169
+    assert counted["new"] == 1 and sum(counted.values()) == 170
     assert counted["taken_over"] > 0, "the requests came to several workers"
     assert proxy.metric("weir_pool_takeovers_total", result="given") == counted["taken_over"]
     assert [stream.id for stream in h2_origin.streams] == list(range(1, 341, 2))
