@@ -11,6 +11,7 @@ import subprocess
 import pytest
 
 import program
+from routes import answers, guarded
 from servers import find
 from waiting import wait_until
 from weir import one_upstream
@@ -24,25 +25,41 @@ def exchange(client, count):
         assert client.get().status == 200
 
 
-def test_a_request_allocates_nothing(weir, origin, tmp_path, connect):
+@pytest.fixture
+def counting(weir, tmp_path):
+    """Start a weir whose calls for memory are counted; it and what tells their number."""
     if program.is_sanitized():
         pytest.skip("a sanitizer's own malloc is in the way: counted in the release build only")
     library, count = tmp_path / "count_heap.so", tmp_path / "count"
     subprocess.run([find("cc"), "-O1", "-shared", "-fPIC", "-o", library, HERE / "count_heap.c"],
                    check=True)
-    count.write_bytes(bytes(8))
-    proxy = weir(one_upstream(origin.address),
-                 environment={"LD_PRELOAD": str(library), "HEAP_COUNT": str(count)})
 
-    def calls():
-        return struct.unpack("Q", count.read_bytes())[0]
+    def start(config):
+        count.write_bytes(bytes(8))
+        proxy = weir(config, environment={"LD_PRELOAD": str(library), "HEAP_COUNT": str(count)})
+        return proxy, lambda: struct.unpack("Q", count.read_bytes())[0]
+    return start
 
-    client = connect(proxy)
+
+def check_allocates_nothing(client, calls):
     assert calls() > 0, "the counter is not in"
     exchange(client, REQUESTS)
     warm = calls()
     exchange(client, REQUESTS)
     assert calls() == warm
+
+
+def test_a_request_allocates_nothing(counting, origin, connect):
+    proxy, calls = counting(one_upstream(origin.address))
+    check_allocates_nothing(connect(proxy), calls)
+
+
+def test_auth_request_allocates_nothing(counting, origins, connect):
+    auth, web = origins(), origins()
+    auth.default = answers(fields=[("X-User", "alice")])
+    proxy, calls = counting(guarded(web, auth, ["X-User"]))
+    check_allocates_nothing(connect(proxy), calls)
+    assert len(auth.exchanges) == 2 * REQUESTS
 
 
 @pytest.fixture
