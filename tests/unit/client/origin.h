@@ -266,8 +266,8 @@ static inline void *origin_accept(void *argument)
         conn->origin = origin;
         conn->descriptor = descriptor;
         origin->descriptors[origin->count] = descriptor;
+        atomic_fetch_add(&origin->accepted, 1); /* before anybody has an answer */
         must(pthread_create(&origin->conns[origin->count++], NULL, origin_serve, conn) == 0);
-        atomic_fetch_add(&origin->accepted, 1);
     }
     if (descriptor >= 0)
         close(descriptor);
