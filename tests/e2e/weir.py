@@ -147,6 +147,12 @@ class Weir:
         return wait_until(lambda: (lines := self.log()) and len(lines) >= count and lines, 5,
                           f"{count} lines in the access log")
 
+    def dialled_besides(self, count):
+        """How many of so many requests wanted another worker's connection and had nothing within
+        10 ms, so that they dialled too: that is as it should be where the machine is busy."""
+        return sum(line["miss"] == "elsewhere" and line["wait_us"] >= 10_000
+                   for line in self.logged(count))
+
     def page(self, path):
         response = client.get_once(self.admin, path)
         assert response.status == 200, response
