@@ -11,7 +11,7 @@ import re
 import textwrap
 
 ORDER = ["weir", "loop", "peer", "connector", "message", "server", "proxy", "subrequest",
-         "transport", "log", "err", "time", "slice", "suspends"]
+         "transport", "main", "log", "err", "time", "slice", "suspends"]
 LEFT_OUT = {"api"}  # nothing for a reader
 FOR_COMPILERS = {"WEIR_MUST_USE"}
 # C's half of what C and C++ write differently.

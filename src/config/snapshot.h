@@ -3,8 +3,8 @@
 #define CONFIG_SNAPSHOT_H
 
 /*
- * A whole configuration, read and checked: immutable, reference-counted, shared by all workers. All
- * that the option structs in it point at lives in it.
+ * A whole configuration, read and checked: reference-counted, shared by all workers, and immutable
+ * from then on. All that the option structs in it point at lives in it.
  */
 
 #include "base/buf.h"
@@ -24,7 +24,7 @@ struct snapshot {
     struct weir_span shutdown_timeout; /* how long what is left may take after that */
     bool has_admin;
     struct addr admin_listen;
-    const struct service_options *services;
+    struct service_options *services;
     unsigned service_count;
     struct memory *memory; /* everything above that is pointed at */
 };
