@@ -24,6 +24,7 @@ CONTENTS = {
     "libweir-dev": [r"usr/include/weir/weir\.h", r"usr/include/weir/err\.def",
                     r"usr/lib/[\w-]+/libweir\.so", r"usr/lib/[\w-]+/libweir\.a",
                     r"usr/lib/[\w-]+/pkgconfig/libweir\.pc",
+                    r"usr/lib/[\w-]+/libweir-main\.a", r"usr/lib/[\w-]+/pkgconfig/weir-main\.pc",
                     r"usr/share/man/man3/libweir\.3\.gz", "usr/share/doc/libweir-dev/copyright"],
 }
 
