@@ -290,6 +290,46 @@ def test_session_transport_is_pooled(example, connect):
     assert answer.body.endswith(b": POST /large, %d bytes\n" % len(body))
 
 
+def own_weir(example, directory, upstream, service="web"):
+    """Its configuration has that one service with that upstream."""
+    config = directory / "weir.yaml"
+    config.write_text(f"threads: 1\nservices:\n  - name: {service}\n"
+                      f"    listen: ['{ANY}']\n    upstream: '{upstream}'\n")
+    return example("own_weir", "-c", config, listens=False)
+
+
+def rejected(own):
+    assert own.process.wait(10 * own.patience) == 2
+    return own.stderr
+
+
+def test_own_weir(example, origins, tmp_path, connect):
+    """Both of the program's are there: its transport in the configuration, its phase in "web"."""
+    origin = origins(f"unix:{tmp_path}/app")
+    own = own_weir(example, tmp_path, f"local:{tmp_path}/app")
+    wait_until(lambda: "ready: " in own.stderr, 10, what="own_weir ready")
+    own.address = re.search(r"service web listens on (\S+)", own.stderr)[1]
+    client = connect(own)
+    for number in range(example.many):
+        answer = client.get(f"/{number}")
+        assert (answer.status, answer.get("x-passed-by")) == (200, "a weir of my own")
+        assert answer.body == b"GET /%d\n" % number
+    assert len(origin.connections) == 1
+
+
+def test_own_weir_tells_which_transports_there_are(example, tmp_path):
+    own = own_weir(example, tmp_path, "locl:/run/app")
+    assert "weir.yaml:5:15: error: " in rejected(own)
+    assert "there is no transport 'locl'; there are: " in own.stderr
+    assert {"exec", "local"} == set(re.findall(r"\w+", own.stderr.split("there are: ")[1]))
+
+
+def test_own_weir_needs_the_service_that_its_phases_are_for(example, tmp_path):
+    own = own_weir(example, tmp_path, "local:/run/app", service="wbe")
+    assert rejected(own).endswith("weir.yaml: error: the program has phases for 'web', "
+                                  "and no service is so called (did you mean 'wbe'?)\n")
+
+
 # --- Clients --------------------------------------------------------------------------------------
 
 @both

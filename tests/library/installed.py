@@ -12,6 +12,7 @@ import pathlib
 import re
 import shlex
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -54,8 +55,10 @@ class Tree:
         self.folder, self.work = pathlib.Path(folder), pathlib.Path(work)
         self.pc = self.only("**/libweir.pc")
         self.libraries = self.pc.parent.parent
-        self.move_pc()
+        for pc in (self.pc, self.only("**/weir-main.pc")):
+            self.move(pc)
         self.shared, self.archive = self.libraries / "libweir.so", self.libraries / "libweir.a"
+        self.main_archive = self.libraries / "libweir-main.a"
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hello)
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.url = f"http://127.0.0.1:{server.server_port}"
@@ -65,27 +68,27 @@ class Tree:
         assert len(found) == 1, f"{pattern}: {found}"
         return found[0]
 
-    def move_pc(self):
+    def move(self, pc):
         """The prefix becomes where the tree lies, as if it had been configured for that."""
-        text = self.pc.read_text()
+        text = pc.read_text()
         prefix = re.search(r"^prefix=(.*)$", text, re.M).group(1)
         if not prefix.startswith(str(self.folder)):
-            self.pc.write_text(text.replace(f"prefix={prefix}", f"prefix={self.folder}{prefix}"))
+            pc.write_text(text.replace(f"prefix={prefix}", f"prefix={self.folder}{prefix}"))
 
-    def flags(self, *options):
+    def flags(self, *options, package="libweir"):
         where = {**os.environ, "PKG_CONFIG_PATH": str(self.pc.parent)}
-        return run("pkg-config", "--cflags", "--libs", *options, "libweir", env=where).split()
+        return run("pkg-config", "--cflags", "--libs", *options, package, env=where).split()
 
-    def exported(self):
-        listed = run("nm", "-g", "--defined-only", self.archive)
+    def exported(self, archive=None):
+        listed = run("nm", "-g", "--defined-only", archive or self.archive)
         return set(re.findall(r"^[0-9a-f]+ \w (\S+)$", listed, re.M))
 
-    def compile(self, compiler, source):
+    def compile(self, compiler, source, archive=None):
         made = self.work / (pathlib.Path(source).name + ".o")
         run(*compiler, *STRICT, *[flag for flag in self.flags() if flag.startswith("-I")],
             "-c", source, "-o", made)
         wanted = set(re.findall(r"\bU (weir_\w+)", run("nm", "-u", made)))
-        missing = wanted - self.exported()
+        missing = wanted - self.exported(archive)
         if missing:
             raise Skip("declared, and not there yet: " + " ".join(sorted(missing)))
         return made
@@ -107,6 +110,14 @@ class Tree:
         run(compiler[0], self.compile(compiler, source), "-static-libgcc", *flags, "-o", program)
         assert "libweir" not in run("readelf", "-d", program)
         return run(program, *arguments)
+
+    def link_main(self, compiler, source):
+        """A weir of one's own: by plain pkg-config, although the library is static."""
+        program = self.work / "main"
+        run(compiler[0], self.compile(compiler, source, self.main_archive),
+            *self.flags(package="weir-main"), "-o", program)
+        assert "libweir" not in run("readelf", "-d", program)
+        return program
 
 
 # --- What is checked; each gets the tree ----------------------------------------------------------
@@ -157,6 +168,42 @@ def archive_is_for_any_compiler(tree):
     assert ".gnu.lto_" not in run("readelf", "-SW", tree.archive)
 
 
+def main_exports_libweir_and_itself(tree):
+    more = {"weir_main", "weir_main_phases"}
+    assert tree.exported(tree.main_archive) == tree.exported() | more
+    assert ".gnu.lto_" not in run("readelf", "-SW", tree.main_archive)
+
+
+OWN_WEIR = """\
+services:
+  - name: fixed
+    listen: [ "unix:{socket}" ]
+    upstream: "fixed:it works"
+"""
+
+
+def own_weir(tree):
+    """A transport of the program's own, named by the configuration, answers a request."""
+    program = tree.link_main(C, ROOT / "tests/library/own_weir.c")
+    config, place = tree.work / "weir.yaml", tree.work / "socket"
+    config.write_text(OWN_WEIR.format(socket=place))
+    assert "is good" in run(program, "-t", "-c", config)
+    weir = subprocess.Popen([program, "-c", config], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.PIPE, text=True)
+    try:
+        assert any(" ready: " in line for line in weir.stderr), "it ended"
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(20)
+            client.connect(str(place))
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+            answer = b"".join(iter(lambda: client.recv(4096), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ") and answer.endswith(b"\r\n\r\nit works"), answer
+    finally:
+        weir.terminate()
+        weir.communicate(timeout=60)
+    assert weir.returncode == 0, weir.returncode
+
+
 def names_do_not_clash_shared(tree):
     assert "each its own" in tree.run_shared(C, ROOT / "tests/library/names.c")
 
@@ -198,8 +245,9 @@ def example_static(tree):
 
 CHECKS = [headers_are_there, pages_are_there, program_runs, soname_is_versioned,
           shared_exports_weir_only, archive_exports_weir_only, archive_and_shared_export_the_same,
-          archive_is_for_any_compiler, names_do_not_clash_shared, names_do_not_clash_static,
-          cxx_has_errors, cxx_client, example_shared, example_static]
+          archive_is_for_any_compiler, main_exports_libweir_and_itself, own_weir,
+          names_do_not_clash_shared, names_do_not_clash_static, cxx_has_errors, cxx_client,
+          example_shared, example_static]
 
 
 def meson():

@@ -9,7 +9,7 @@
 enum { WORKERS = 2 };
 
 static const struct upstream_options upstreams[] = {{.name = "web"}, {.name = "a\"p\\i\n"}};
-static const struct service_options options[] = {
+static struct service_options options[] = {
     {.name = "edge", .upstreams = upstreams, .upstream_count = 2},
     {.name = "other", .upstreams = upstreams, .upstream_count = 1},
 };
