@@ -3,6 +3,7 @@
  * (upstream: local:/run/app.sock), and phases for the service "web", which mark each response. */
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -17,7 +18,7 @@ static int sock_of(void *conn)
 static enum weir_err local_open(const struct weir_transport_to *to, void **ret_conn)
 {
     struct sockaddr_un at = {.sun_family = AF_UNIX};
-    strncpy(at.sun_path, to->address, sizeof at.sun_path - 1);
+    snprintf(at.sun_path, sizeof at.sun_path, "%s", to->address);
     int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (connect(sock, (struct sockaddr *)&at, sizeof at) != 0) {
         close(sock);
