@@ -295,7 +295,8 @@ def own_weir(example, directory, upstream, service="web"):
     config = directory / "weir.yaml"
     config.write_text(f"threads: 1\nservices:\n  - name: {service}\n"
                       f"    listen: ['{ANY}']\n    upstream: '{upstream}'\n")
-    return example("own_weir", "-c", config, listens=False)
+    way = "epoll" if example.valgrind else program.IO or "auto"
+    return example("own_weir", "-c", config, "--io", way, listens=False)
 
 
 def rejected(own):
@@ -303,11 +304,12 @@ def rejected(own):
     return own.stderr
 
 
+@both
 def test_own_weir(example, origins, tmp_path, connect):
     """Both of the program's are there: its transport in the configuration, its phase in "web"."""
     origin = origins(f"unix:{tmp_path}/app")
     own = own_weir(example, tmp_path, f"local:{tmp_path}/app")
-    wait_until(lambda: "ready: " in own.stderr, 10, what="own_weir ready")
+    wait_until(lambda: "ready: " in own.stderr, 20, what="own_weir ready")
     own.address = re.search(r"service web listens on (\S+)", own.stderr)[1]
     client = connect(own)
     for number in range(example.many):
