@@ -120,8 +120,8 @@ TEST(urls)
     check_read(URL, "h2c://a", "name a 80 in HTTP/2");
     check_read(URL, "h2c://127.0.0.1:9001/", "127.0.0.1:9001 in HTTP/2");
     check_read(URL, "h2c://[::1]:81", "[::1]:81 in HTTP/2");
-    static const char *const others[] = {"ftp://a",  "127.0.0.1:80", "",     "http:/a",
-                                         "HTTP://a", "h2://a",       "h2c:a"};
+    static const char *const others[] = {"ftp://a", "127.0.0.1:80", "",
+                                         "http:/a", "h2://a",       "h2c:a"};
     for (size_t i = 0; i < COUNT_OF(others); i++) {
         char want[160];
         snprintf(
