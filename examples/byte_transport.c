@@ -28,8 +28,7 @@ static void scramble(char *ret_bytes, const char *bytes, size_t count)
         ret_bytes[i] = (char)(bytes[i] ^ SCRAMBLE);
 }
 
-/* --- The transport ------------------------------------------------------------------------------
- */
+/* --- The transport ---------------------------------------------------------------------------- */
 
 struct link {
     int sock;
@@ -144,8 +143,7 @@ static const struct weir_byte_transport scrambled = {
     .close = link_close,
 };
 
-/* --- The server behind it -----------------------------------------------------------------------
- */
+/* --- The server behind it --------------------------------------------------------------------- */
 
 struct far_end {
     int listener;
@@ -248,8 +246,7 @@ static bool far_end_open(struct far_end *far_end, char *ret_url, size_t size)
     return true;
 }
 
-/* --- The proxy, with such a URL -----------------------------------------------------------------
- */
+/* --- The proxy, with such a URL --------------------------------------------------------------- */
 
 static const struct weir_proxy_ops phases = {.name = "byte_transport"};
 

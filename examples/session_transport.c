@@ -25,8 +25,7 @@
 
 enum { FRAME_HEAD = 4, FRAME_MAX = 8192 };
 
-/* --- Frames, over a Unix socket -----------------------------------------------------------------
- */
+/* --- Frames, over a Unix socket --------------------------------------------------------------- */
 
 /* Two descriptors of one socket, since sending and receiving may wait at the same time. */
 struct line {
@@ -150,8 +149,7 @@ static bool append(struct line *line, size_t *length, struct weir_slice text, ch
     return true;
 }
 
-/* --- The transport ------------------------------------------------------------------------------
- */
+/* --- The transport ---------------------------------------------------------------------------- */
 
 static enum weir_err framed_open(const struct weir_transport_to *to, void **ret_conn)
 {
@@ -284,8 +282,7 @@ static const struct weir_session_transport framed = {
     .close = framed_close,
 };
 
-/* --- The server behind it -----------------------------------------------------------------------
- */
+/* --- The server behind it --------------------------------------------------------------------- */
 
 struct far_end {
     int listener;
@@ -388,8 +385,7 @@ static bool far_end_open(struct far_end *far_end)
     return true;
 }
 
-/* --- The proxy, with such a URL -----------------------------------------------------------------
- */
+/* --- The proxy, with such a URL --------------------------------------------------------------- */
 
 static const struct weir_proxy_ops phases = {.name = "session_transport"};
 

@@ -128,8 +128,7 @@ WEIR_API void *weir_service_owner(const struct weir_service *service);
 /* This thread's connector to the service's pool. In a coroutine of the server. */
 WEIR_API struct weir_connector *weir_service_connector(struct weir_service *service);
 
-/* --- An exchange -------------------------------------------------------------------------------
- */
+/* --- An exchange ------------------------------------------------------------------------------ */
 
 WEIR_API void *weir_exchange_owner(const struct weir_exchange *exchange);
 WEIR_API struct weir_service *weir_exchange_service(const struct weir_exchange *exchange);

@@ -130,8 +130,7 @@ void door_serve(struct service *service, struct exchange *exchange,
     door_fini(&door);
 }
 
-/* --- What a program calls ----------------------------------------------------------------------
- */
+/* --- What a program calls --------------------------------------------------------------------- */
 
 void *weir_exchange_owner(const struct weir_exchange *exchange)
 {

@@ -58,8 +58,7 @@ enum weir_err respond(struct serving *serving)
     return pass_body(serving);
 }
 
-/* --- What a program calls ----------------------------------------------------------------------
- */
+/* --- What a program calls --------------------------------------------------------------------- */
 
 void weir_exchange_keep_length(struct weir_exchange *exchange)
 {

@@ -62,8 +62,7 @@ static inline bool exchange_has_body(const struct exchange *exchange)
     return framing->body == BODY_CHUNKED || (framing->body == BODY_LENGTH && framing->length > 0);
 }
 
-/* --- attempt.c -----------------------------------------------------------------------------------
- */
+/* --- attempt.c -------------------------------------------------------------------------------- */
 
 /* Where the request goes: for the first time. WEIR_E_NO_ROUTE, _UNAVAILABLE, ... */
 WEIR_SUSPENDS enum weir_err attempt_choose(struct serving *serving);
@@ -73,8 +72,7 @@ WEIR_SUSPENDS enum weir_err attempt_until_answered(struct serving *serving);
 
 void serving_set_peer(struct serving *serving, struct peer *peer);
 
-/* --- respond.c -----------------------------------------------------------------------------------
- */
+/* --- respond.c -------------------------------------------------------------------------------- */
 
 /* Gives the response to the client. The upload may still run; it ends here at the latest. */
 WEIR_SUSPENDS enum weir_err respond(struct serving *serving);
@@ -83,8 +81,7 @@ WEIR_SUSPENDS enum weir_err respond(struct serving *serving);
  */
 bool serving_may_keep(const struct serving *serving);
 
-/* --- serve.c -------------------------------------------------------------------------------------
- */
+/* --- serve.c ---------------------------------------------------------------------------------- */
 
 /* A subrequest through the service, in its own coroutine. */
 WEIR_SUSPENDS void serve_subrequest(struct service *service, struct exchange *exchange,

@@ -9,8 +9,7 @@ static struct subrequest *of(struct exchange *exchange)
     return container_of(exchange, struct subrequest, exchange);
 }
 
-/* --- The request's body ------------------------------------------------------------------------
- */
+/* --- The request's body ----------------------------------------------------------------------- */
 
 static enum weir_err keep(struct subrequest *self, enum weir_err err,
                           const struct http_piece *piece)
@@ -53,8 +52,7 @@ WEIR_SUSPENDS static enum weir_err sub_recv_piece(struct exchange *exchange,
     return keep(self, WEIR_OK, ret_piece);
 }
 
-/* --- The answer --------------------------------------------------------------------------------
- */
+/* --- The answer ------------------------------------------------------------------------------- */
 
 void subexchange_pipe(struct subrequest *self, struct exchange *client, weir_pipe_fn *filter,
                       void *filter_owner)

@@ -17,8 +17,7 @@ static void count(const struct subrequest *self, enum subrequest_kind kind)
     stat_add(&self->service->stats.subrequests[kind][answered], 1);
 }
 
-/* --- Making one --------------------------------------------------------------------------------
- */
+/* --- Making one ------------------------------------------------------------------------------- */
 
 /* As it came from the client that all of this is for. */
 static void init_exchange(struct exchange *exchange, const struct exchange *origin)
@@ -135,8 +134,7 @@ static enum weir_err choose_body(struct subrequest *self, struct weir_exchange *
     return WEIR_E_FILTER;
 }
 
-/* --- Running one -------------------------------------------------------------------------------
- */
+/* --- Running one ------------------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static void run(void *argument)
 {
@@ -213,8 +211,7 @@ enum weir_err subrequest_run(struct weir_exchange *parent, const struct http_req
     return err;
 }
 
-/* --- In the background -------------------------------------------------------------------------
- */
+/* --- In the background ------------------------------------------------------------------------ */
 
 static void on_background_deadline(struct timer *timer)
 {
@@ -280,8 +277,7 @@ enum weir_err subrequest_start(struct service *service, const struct exchange *o
     return WEIR_OK;
 }
 
-/* --- What a program calls ----------------------------------------------------------------------
- */
+/* --- What a program calls --------------------------------------------------------------------- */
 
 void weir_subrequest_options_init(struct weir_subrequest_options *options)
 {

@@ -170,8 +170,7 @@ TEST(who_is_canceled_frees_its_connector)
     close(listener);
 }
 
-/* --- Who asks while it is freed ----------------------------------------------------------------
- */
+/* --- Who asks while it is freed --------------------------------------------------------------- */
 
 static struct weir_connector *freed;
 

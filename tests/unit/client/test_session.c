@@ -213,8 +213,7 @@ PLAY(two_coroutines_send_and_receive)
     CHECK(weir_session_release(&duplex.session));
 }
 
-/* --- Over a transport that takes what it is told to take ---------------------------------------
- */
+/* --- Over a transport that takes what it is told to take -------------------------------------- */
 
 /* A peer whose sends and receives may take that long. */
 static struct weir_peer *toy_peer(struct weir_span timeout)

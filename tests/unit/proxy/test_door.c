@@ -33,8 +33,7 @@ WEIR_SUSPENDS static enum weir_err send_head(struct weir_exchange *exchange, uin
     return weir_exchange_send_head(exchange, response, body_bytes);
 }
 
-/* --- What it does ------------------------------------------------------------------------------
- */
+/* --- What it does ----------------------------------------------------------------------------- */
 
 WEIR_SUSPENDS static void answers(struct weir_exchange *exchange)
 {
@@ -203,8 +202,7 @@ STAGE_TEST(to_head_no_body_need_be_sent)
     end(client, WEIR_OK, 0);
 }
 
-/* --- What it leaves undone ---------------------------------------------------------------------
- */
+/* --- What it leaves undone -------------------------------------------------------------------- */
 
 WEIR_SUSPENDS static void does_nothing(struct weir_exchange *exchange)
 {

@@ -92,8 +92,7 @@ WEIR_SUSPENDS static void end(int client, int server)
     front_close();
 }
 
-/* --- Answers where there is none to give --------------------------------------------------------
- */
+/* --- Answers where there is none to give ------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err answers(struct weir_exchange *exchange)
 {
@@ -200,8 +199,7 @@ STAGE_TEST(nothing_is_answered_when_it_is_over)
     end(client, server);
 }
 
-/* --- Bodies that are read where they are on their way -------------------------------------------
- */
+/* --- Bodies that are read where they are on their way ----------------------------------------- */
 
 WEIR_SUSPENDS static enum weir_err reads(struct weir_exchange *exchange)
 {
@@ -276,8 +274,7 @@ STAGE_TEST(a_body_on_its_way_has_one_reader)
     end(client, server);
 }
 
-/* --- Bodies that are taken ----------------------------------------------------------------------
- */
+/* --- Bodies that are taken -------------------------------------------------------------------- */
 
 WEIR_SUSPENDS static enum weir_err takes(struct weir_exchange *exchange)
 {
@@ -341,8 +338,7 @@ STAGE_TEST(the_head_outlives_the_body_that_is_taken)
     end(client, server);
 }
 
-/* --- Heads whose body is another than it was ----------------------------------------------------
- */
+/* --- Heads whose body is another than it was -------------------------------------------------- */
 
 WEIR_SUSPENDS static enum weir_err sets_get(struct weir_exchange *exchange)
 {
@@ -413,8 +409,7 @@ STAGE_TEST(a_304_that_becomes_a_200_has_an_empty_body)
     end(client, server);
 }
 
-/* --- Trying again -------------------------------------------------------------------------------
- */
+/* --- Trying again ----------------------------------------------------------------------------- */
 
 static bool slow;
 

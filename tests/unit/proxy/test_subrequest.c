@@ -81,8 +81,7 @@ WEIR_SUSPENDS static void end(int client, int server)
     front_close();
 }
 
-/* --- Run and wait ------------------------------------------------------------------------------
- */
+/* --- Run and wait ----------------------------------------------------------------------------- */
 
 WEIR_SUSPENDS static enum weir_err filter_asks(struct weir_exchange *exchange)
 {
@@ -205,8 +204,7 @@ STAGE_TEST(a_client_that_goes_takes_it_along)
     end(client, server);
 }
 
-/* --- Bodies ------------------------------------------------------------------------------------
- */
+/* --- Bodies ----------------------------------------------------------------------------------- */
 
 /* The first one forwards the client's body and keeps it; the second one gets what was kept. */
 WEIR_SUSPENDS static enum weir_err filter_chains(struct weir_exchange *exchange)
@@ -258,8 +256,7 @@ STAGE_TEST(what_was_not_kept_whole_goes_to_nobody)
     end(client, server);
 }
 
-/* --- Pipes -------------------------------------------------------------------------------------
- */
+/* --- Pipes ------------------------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err to_stars(void *owner, struct weir_response *response,
                                             struct weir_piece *piece, bool *drop)
@@ -319,8 +316,7 @@ STAGE_TEST(a_pipe_that_breaks_is_cut_at_the_client_too)
     end(client, -1);
 }
 
-/* --- The parent's connection -------------------------------------------------------------------
- */
+/* --- The parent's connection ------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err goes_on(struct weir_exchange *exchange)
 {
@@ -381,8 +377,7 @@ STAGE_TEST(a_connection_in_the_middle_of_a_response_is_not_gone_on_with)
     end(client, server);
 }
 
-/* --- In the background -------------------------------------------------------------------------
- */
+/* --- In the background ------------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err filter_starts(struct weir_exchange *exchange)
 {

@@ -78,8 +78,7 @@ WEIR_SUSPENDS static void end(int client, int server)
     "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"                             \
     "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"
 
-/* --- Bodies ------------------------------------------------------------------------------------
- */
+/* --- Bodies ----------------------------------------------------------------------------------- */
 
 WEIR_SUSPENDS static enum weir_err sends_parents(struct weir_exchange *exchange)
 {
@@ -156,8 +155,7 @@ STAGE_TEST(a_body_is_sent_once_as_it_comes)
     end(client, server);
 }
 
-/* --- Pipes -------------------------------------------------------------------------------------
- */
+/* --- Pipes ------------------------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err pipe_through(struct weir_exchange *exchange, const char *method,
                                                 weir_pipe_fn *filter)
@@ -276,8 +274,7 @@ STAGE_TEST(a_phase_that_cannot_answer_cannot_pipe)
     end(client, server);
 }
 
-/* --- The parent's connection -------------------------------------------------------------------
- */
+/* --- The parent's connection ------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err goes_on_and_takes(struct weir_exchange *exchange)
 {
@@ -311,8 +308,7 @@ STAGE_TEST(an_empty_body_may_be_taken_when_the_connection_is_anothers)
     end(client, server);
 }
 
-/* --- In the background -------------------------------------------------------------------------
- */
+/* --- In the background ------------------------------------------------------------------------ */
 
 WEIR_SUSPENDS static enum weir_err starts_too_late(struct weir_exchange *exchange)
 {
