@@ -11,9 +11,15 @@ void buf_init(struct buf *buf)
     *buf = (struct buf){0};
 }
 
+void buf_init_in(struct buf *buf, char *memory, size_t bytes)
+{
+    *buf = (struct buf){.at = memory, .lent = memory, .capacity = memory ? bytes : 0};
+}
+
 void buf_fini(struct buf *buf)
 {
-    free(buf->at);
+    if (buf->at != buf->lent)
+        free(buf->at);
     *buf = (struct buf){0};
 }
 
@@ -32,11 +38,14 @@ static bool reserve(struct buf *buf, size_t more)
     size_t capacity = buf->capacity ? buf->capacity * 2 : 1024;
     while (capacity - buf->len < more)
         capacity *= 2;
-    char *at = realloc(buf->at, capacity);
+    bool leaves = buf->at && buf->at == buf->lent;
+    char *at = realloc(leaves ? NULL : buf->at, capacity);
     if (!at) {
         buf->failed = true;
         return false;
     }
+    if (leaves)
+        memcpy(at, buf->at, buf->len);
     buf->at = at;
     buf->capacity = capacity;
     return true;

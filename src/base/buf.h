@@ -3,7 +3,7 @@
 #define BASE_BUF_H
 
 /*
- * A growing text for things off the request path: admin pages, log lines, generated documents. When
+ * A growing text: admin pages, log lines, generated documents, a body that is kept. When
  * memory is out it remembers that and drops what comes; look at `failed` once at the end.
  */
 
@@ -16,10 +16,13 @@ struct buf {
     char *at;
     size_t len;
     size_t capacity;
+    char *lent; /* memory of somebody else's, to begin with; NULL: none */
     bool failed;
 };
 
 void buf_init(struct buf *buf);
+/* Begins in memory that is lent to it, so that what is short costs no allocation; NULL: none is. */
+void buf_init_in(struct buf *buf, char *memory, size_t bytes);
 void buf_fini(struct buf *buf);
 void buf_clear(struct buf *buf);
 void buf_append(struct buf *buf, struct weir_slice slice);

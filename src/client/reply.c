@@ -7,6 +7,9 @@
 /* Of a head, with what is set in it afterwards. */
 enum { HEAD_BYTES = 512 * 1024 };
 
+/* A body that is no longer than this lies beside the head. */
+enum { SHORT_BYTES = 4096 };
+
 enum weir_err reply_new(struct weir_reply **ret_reply)
 {
     struct arena arena;
@@ -17,8 +20,8 @@ enum weir_err reply_new(struct weir_reply **ret_reply)
         return WEIR_E_NO_MEMORY;
     }
     *reply = (struct weir_reply){.response = {.http = NULL}};
-    buf_init(&reply->body);
     arena_move(&reply->own, &arena);
+    buf_init_in(&reply->body, arena_alloc(&reply->own, SHORT_BYTES), SHORT_BYTES);
     *ret_reply = reply;
     return WEIR_OK;
 }

@@ -3,12 +3,18 @@
 
 #include "proxy/subrequest.h"
 
+/* A body that is no longer than this is kept in the exchange's own memory. */
+enum { SHORT_BYTES = 4096 };
+
 struct kept *mirror_begin(struct serving *serving)
 {
     const struct mirror_options *options = mirror_options_of(serving);
     if (!options || serving->upgrades)
         return NULL;
     serving->mirrored.limit_bytes = options->body_limit;
+    if (!serving->mirrored.bytes.at && exchange_has_body(serving->exchange))
+        buf_init_in(&serving->mirrored.bytes, arena_alloc(&serving->exchange->arena, SHORT_BYTES),
+                    SHORT_BYTES);
     return &serving->mirrored;
 }
 

@@ -54,9 +54,10 @@ def test_a_request_allocates_nothing(counting, origin, connect):
     check_allocates_nothing(connect(proxy), calls)
 
 
-def test_auth_request_allocates_nothing(counting, origins, connect):
+@pytest.mark.parametrize("size", [0, 3000])
+def test_auth_request_allocates_nothing(counting, origins, connect, size):
     auth, web = origins(), origins()
-    auth.default = answers(fields=[("X-User", "alice")])
+    auth.default = answers(body=bytes(size), fields=[("X-User", "alice")])
     proxy, calls = counting(guarded(web, auth, ["X-User"]))
     check_allocates_nothing(connect(proxy), calls)
     assert len(auth.exchanges) == 2 * REQUESTS

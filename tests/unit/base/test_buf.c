@@ -36,6 +36,23 @@ TEST(it_grows_as_needed)
     buf_fini(&buf);
 }
 
+TEST(it_leaves_memory_that_was_lent_when_that_is_full)
+{
+    struct buf buf;
+    char memory[8];
+    buf_init_in(&buf, memory, sizeof memory);
+    buf_append(&buf, SLICE("12345678"));
+    CHECK(buf.at == memory);
+    buf_append(&buf, SLICE("9"));
+    CHECK(buf.at != memory);
+    CHECK_SLICE(buf_slice(&buf), "123456789");
+    buf_fini(&buf);
+    buf_init_in(&buf, NULL, 8);
+    buf_append(&buf, SLICE("a"));
+    CHECK_SLICE(buf_slice(&buf), "a");
+    buf_fini(&buf);
+}
+
 TEST(one_text_larger_than_any_step)
 {
     static char large[100001];
