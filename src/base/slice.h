@@ -13,7 +13,7 @@
 /* A slice of a string literal. */
 #define SLICE(literal) ((struct weir_slice){"" literal, sizeof(literal) - 1})
 /* The two arguments that "%.*s" wants. */
-#define SLICE_ARGS(slice) (int)(slice).len, (slice).at
+#define SLICE_ARGS WEIR_SLICE_ARGS
 
 static inline struct weir_slice slice_of(const char *at, size_t len)
 {

@@ -9,7 +9,7 @@
 
 #include "stream/tls_policy.h"
 
-/* The system's. */
+/* The system's: Debian's bundle of authorities. */
 #define TRUST_FILE "/etc/ssl/certs/ca-certificates.crt"
 
 struct trust {

@@ -2,6 +2,7 @@
 #include "config/build.h"
 
 #include "base/slice.h"
+#include "client/trust.h"
 #include "config/address.h"
 #include "config/build_route.h"
 #include "config/build_tls.h"
@@ -241,7 +242,7 @@ void build_defaults(struct root_values *values)
     values->pool_size = service.upstream_keepalive_pool_size;
     values->max_retries = upstream.retry.attempts;
     values->resolver = service.resolver;
-    values->ca_file = BUILD_CA_FILE;
+    values->ca_file = TRUST_FILE;
     struct snapshot *snapshot = &values->snapshot;
     snapshot->references = 1;
     snapshot->io = IO_AUTO;

@@ -23,9 +23,6 @@ struct building {
 /* The name of the one upstream of a service without routes. */
 #define BUILD_ONLY_UPSTREAM "default"
 
-/* Debian's bundle of authorities. */
-#define BUILD_CA_FILE "/etc/ssl/certs/ca-certificates.crt"
-
 /* What holds where the file is silent. */
 void build_defaults(struct root_values *values);
 

@@ -3,6 +3,7 @@
 
 #include "base/check.h"
 #include "base/slice.h"
+#include "client/trust.h"
 #include "config/address.h"
 #include "config/build.h"
 #include "config/build_tls.h"
@@ -114,7 +115,7 @@ static void set_scheme(struct loading *loading, struct upstream_options *upstrea
     const struct server_options *servers = upstream->servers;
     const struct yaml_node node = {.type = YAML_SCALAR, .position = {"--to", 0, 0}};
     struct building building = {
-        .report = &loading->report, .memory = loading->memory, .ca_file = BUILD_CA_FILE};
+        .report = &loading->report, .memory = loading->memory, .ca_file = TRUST_FILE};
     struct upstream_values values = {.options = *upstream};
     for (unsigned i = 1; i < upstream->server_count; i++)
         if (build_was_read(&servers[i]) && build_was_read(&servers[0]) &&

@@ -95,7 +95,7 @@ static bool take_parents_connection(struct serving *serving)
         return false;
     struct serving *parent = way->parent ? way->parent->serving : NULL;
     way->on_parents_connection =
-        parent && parent->session &&
+        parent && parent->session && serving_may_keep(parent) &&
         connector_go_on(&serving->service->pool, serving->peer, parent->session, &serving->session);
     return way->on_parents_connection;
 }

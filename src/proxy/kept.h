@@ -28,10 +28,4 @@ void kept_fini(struct kept *kept);
 /* Keeps what fits; memory that is out counts as a limit that is reached. */
 void kept_add(struct kept *kept, const struct http_piece *piece);
 
-/* All of it is here. */
-static inline bool kept_is_whole(const struct kept *kept)
-{
-    return kept->complete && !kept->truncated;
-}
-
 #endif

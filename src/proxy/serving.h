@@ -42,7 +42,6 @@ struct serving {
     struct kept mirrored; /* the request's body, where the route wants a mirror */
     struct session_story story;
     struct balance_tried tried;
-    uint64_t hash; /* for balance_pick() */
     unsigned attempts, connect_retries, unprocessed;
     enum weir_err retried; /* why it was tried again the last time */
     enum keep not_kept;

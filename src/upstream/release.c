@@ -79,7 +79,7 @@ bool pool_may_go_on(struct conn *conn, struct keep_facts *facts)
 {
     enum close_reason reason;
     add_pool_facts(conn, facts);
-    if (keep_decide(facts) != KEEP || !idle_is_alive(conn, LOOK_WELL, PLACE_RELEASE, &reason))
+    if (keep_decide(facts) != KEEP || !idle_is_alive(conn, LOOK_SURELY, PLACE_RELEASE, &reason))
         return false;
     learn_from(conn, facts, KEEP);
     note_release(conn, facts);
